@@ -1,0 +1,78 @@
+//! Boxes as `[x0, y0, x1, y1]` in pixels: decoding, clipping and non-maximum suppression.
+
+pub type Box2 = [f32; 4];
+
+/// The largest growth that a predicted log-size may ask for: `ln(1000/16)`, Detectron2's `_DEFAULT_SCALE_CLAMP`.
+const SCALE_CLAMP: f32 = 4.135_166_6;
+
+/// Applies deltas (dx, dy, dw, dh) to a box (`Box2BoxTransform.apply_deltas`).
+pub fn apply_deltas(b: &Box2, deltas: [f32; 4], weights: &[f32; 4]) -> Box2 {
+    let (w, h) = (b[2] - b[0], b[3] - b[1]);
+    let (cx, cy) = (b[0] + 0.5 * w, b[1] + 0.5 * h);
+    let [dx, dy] = [deltas[0] / weights[0], deltas[1] / weights[1]];
+    let [dw, dh] = [deltas[2] / weights[2], deltas[3] / weights[3]].map(|d| d.min(SCALE_CLAMP));
+    let (px, py) = (dx * w + cx, dy * h + cy);
+    let (pw, ph) = (dw.exp() * w, dh.exp() * h);
+    [px - 0.5 * pw, py - 0.5 * ph, px + 0.5 * pw, py + 0.5 * ph]
+}
+
+/// Cuts a box at the edges of an image of `width` × `height` pixels.
+pub fn clip(b: Box2, width: f32, height: f32) -> Box2 {
+    [b[0].clamp(0.0, width), b[1].clamp(0.0, height), b[2].clamp(0.0, width), b[3].clamp(0.0, height)]
+}
+
+pub fn area(b: &Box2) -> f32 {
+    (b[2] - b[0]) * (b[3] - b[1])
+}
+
+/// A candidate of non-maximum suppression; `group` is its level or class, within which it competes.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate {
+    pub bounds: Box2,
+    pub score: f32,
+    pub group: usize,
+}
+
+/// Indices of the candidates that survive, best first: one is dropped when a better one of its group overlaps it with an
+/// intersection over union above `threshold` (torchvision's `batched_nms`). Equal scores keep their order.
+pub fn batched_nms(candidates: &[Candidate], threshold: f32) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by(|&a, &b| candidates[b].score.total_cmp(&candidates[a].score));
+    let groups = candidates.iter().map(|c| c.group + 1).max().unwrap_or(0);
+    let mut kept_of: Vec<Vec<(Box2, f32)>> = vec![vec![]; groups];
+    order.retain(|&i| {
+        let Candidate { bounds, group, .. } = candidates[i];
+        let own = area(&bounds);
+        let kept = &mut kept_of[group];
+        let suppressed = kept.iter().any(|(other, other_area)| {
+            let w = (bounds[2].min(other[2]) - bounds[0].max(other[0])).max(0.0);
+            let h = (bounds[3].min(other[3]) - bounds[1].max(other[1])).max(0.0);
+            let inter = w * h;
+            inter / (own + other_area - inter) > threshold
+        });
+        if !suppressed {
+            kept.push((bounds, own));
+        }
+        !suppressed
+    });
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nms_is_per_group_and_best_first() {
+        let c = |x: f32, score, group| Candidate { bounds: [x, 0., x + 10., 10.], score, group };
+        // 1 overlaps 0 by 9/11 and is worse; 2 is another group; 3 overlaps 0 by 5/15 only
+        let kept = batched_nms(&[c(0., 0.9, 0), c(1., 0.8, 0), c(1., 0.95, 1), c(5., 0.5, 0)], 0.5);
+        assert_eq!(kept, [2, 0, 3]);
+    }
+
+    #[test]
+    fn growth_is_clamped() {
+        let b = apply_deltas(&[0., 0., 16., 16.], [0., 0., 100., 0.], &[1.; 4]);
+        assert!((b[2] - b[0] - 1000.0).abs() < 0.1, "{b:?}");
+    }
+}

@@ -1,0 +1,88 @@
+//! Convolutions with the norms that Detectron2 puts behind them.
+
+use candle_core::{Module, Tensor};
+use candle_nn::{Conv2d, Conv2dConfig, GroupNorm, VarBuilder};
+
+use super::{Error, Result};
+
+/// Detectron2's `NORM` settings, as far as inference tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Norm {
+    /// `""`: the convolution has a bias.
+    None,
+    /// `BN`, `SyncBN`, `FrozenBN`, `nnSyncBN`, `naiveSyncBN`: one affine map a channel at inference, folded into the weights.
+    Batch,
+    /// `GN`: 32 groups.
+    Group,
+}
+
+impl Norm {
+    pub fn parse(key: &'static str, name: &str) -> Result<Self> {
+        match name {
+            "" => Ok(Self::None),
+            "BN" | "SyncBN" | "FrozenBN" | "nnSyncBN" | "naiveSyncBN" => Ok(Self::Batch),
+            "GN" => Ok(Self::Group),
+            other => {
+                let supported = "\"\", BN, SyncBN, FrozenBN and GN";
+                Err(Error::Unsupported { key, value: other.to_owned(), supported })
+            }
+        }
+    }
+}
+
+/// Epsilon of Detectron2's batch norms and of PyTorch's group norm.
+const EPS: f64 = 1e-5;
+
+/// What a convolution is, but for its weights.
+#[derive(Debug, Clone, Copy)]
+pub struct ConvSpec {
+    pub kernel: usize,
+    pub stride: usize,
+    pub groups: usize,
+    pub norm: Norm,
+}
+
+impl ConvSpec {
+    pub fn new(kernel: usize, norm: Norm) -> Self {
+        Self { kernel, stride: 1, groups: 1, norm }
+    }
+}
+
+/// A 2-d convolution that keeps the size at stride 1 (padding kernel/2), with its norm: [N, C, H, W] → [N, D, H/s, W/s].
+#[derive(Debug)]
+pub struct Conv {
+    conv: Conv2d,
+    norm: Option<GroupNorm>,
+}
+
+impl Conv {
+    pub fn load(vb: VarBuilder, input: usize, output: usize, spec: ConvSpec) -> Result<Self> {
+        let ConvSpec { kernel, stride, groups, norm } = spec;
+        let mut weight = vb.get((output, input / groups, kernel, kernel), "weight")?;
+        let mut bias = None;
+        let mut group_norm = None;
+        match norm {
+            Norm::None => bias = Some(vb.get(output, "bias")?),
+            Norm::Batch => {
+                let get = |name| vb.pp("norm").get(output, name);
+                let scale = (get("weight")? / (get("running_var")? + EPS)?.sqrt()?)?;
+                bias = Some((get("bias")? - (get("running_mean")? * &scale)?)?);
+                weight = weight.broadcast_mul(&scale.reshape((output, 1, 1, 1))?)?;
+            }
+            Norm::Group => {
+                let vb = vb.pp("norm");
+                group_norm = Some(GroupNorm::new(vb.get(output, "weight")?, vb.get(output, "bias")?, output, 32, EPS)?);
+            }
+        }
+        let config = Conv2dConfig { padding: kernel / 2, stride, groups, ..Default::default() };
+        Ok(Self { conv: Conv2d::new(weight, bias, config), norm: group_norm })
+    }
+
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let x = self.conv.forward(x)?;
+        Ok(match &self.norm {
+            Some(norm) => norm.forward(&x)?,
+            None => x,
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! Detectron2's Faster and Mask R-CNN on candle: pixels in, detections out.
+//!
+//! The layers, their key names and the order of operations follow Detectron2 (`detectron2/modeling`), so a
+//! `model_final.pth` and its `config.yaml` give the same numbers here as there. This module knows nothing of documents,
+//! queues or storage and can be used on its own:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use docreader::rcnn::{Device, Model};
+//! let model = Model::load("models/default".as_ref(), &Device::Cpu)?;
+//! let page = image::open("page.png")?.to_rgb8();
+//! for d in model.predict(&page, 0.3)? {
+//!     println!("{} {:.2} {:?}", model.label(d.class_id), d.score, d.box_px);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod anchors;
+pub mod boxes;
+pub mod checkpoint;
+pub mod config;
+mod config_defaults;
+mod error;
+mod fpn;
+pub mod image_input;
+mod layers;
+pub mod mask;
+mod model;
+mod pooler;
+mod resample;
+mod resnet;
+mod roi_heads;
+mod rpn;
+mod summary;
+
+pub use candle_core::Device;
+pub use error::Error;
+pub use image_input::ModelInput;
+pub use mask::Rle;
+pub use model::{Detection, Model, device};
+pub use roi_heads::Instances;
+pub use rpn::Proposals;
+pub use summary::{Part, Summary, export};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;

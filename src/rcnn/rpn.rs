@@ -1,0 +1,117 @@
+//! Region proposal network (`detectron2/modeling/proposal_generator/rpn.py`, `find_top_rpn_proposals`).
+
+use candle_core::Tensor;
+use candle_nn::VarBuilder;
+
+use super::anchors::LevelAnchors;
+use super::boxes::{Box2, Candidate, apply_deltas, batched_nms, clip};
+use super::config::ModelConfig;
+use super::fpn::STRIDES;
+use super::layers::{Conv, ConvSpec, Norm};
+use super::{Error, Result};
+
+/// Class-agnostic regions in pixels of the resized image, best first, with their objectness logits.
+#[derive(Debug, Clone, Default)]
+pub struct Proposals {
+    pub boxes: Vec<Box2>,
+    pub logits: Vec<f32>,
+}
+
+#[derive(Debug)]
+pub struct Rpn {
+    conv: Conv,
+    objectness_logits: Conv,
+    anchor_deltas: Conv,
+    anchors: Vec<LevelAnchors>,
+    weights: [f32; 4],
+    nms_threshold: f32,
+    pre_nms_topk: usize,
+    post_nms_topk: usize,
+    min_size: f32,
+}
+
+impl Rpn {
+    pub fn load(cfg: &ModelConfig, vb: VarBuilder) -> Result<Self> {
+        if cfg.rpn.in_features != ["p2", "p3", "p4", "p5", "p6"] {
+            let value = format!("{:?}", cfg.rpn.in_features);
+            return Err(Error::Unsupported { key: "MODEL.RPN.IN_FEATURES", value, supported: "p2 to p6" });
+        }
+        let anchors = LevelAnchors::for_levels(&cfg.anchor_generator, &STRIDES);
+        let count = anchors[0].per_cell();
+        if anchors.iter().any(|a| a.per_cell() != count) {
+            return Err(Error::Config("MODEL.ANCHOR_GENERATOR must give each level the same number of anchors".into()));
+        }
+        let vb = vb.pp("rpn_head");
+        let channels = cfg.fpn.out_channels;
+        let conv = |name, output, kernel| Conv::load(vb.pp(name), channels, output, ConvSpec::new(kernel, Norm::None));
+        Ok(Self {
+            conv: conv("conv", channels, 3)?,
+            objectness_logits: conv("objectness_logits", count, 1)?,
+            anchor_deltas: conv("anchor_deltas", count * 4, 1)?,
+            anchors,
+            weights: cfg.rpn.bbox_reg_weights,
+            nms_threshold: cfg.rpn.nms_thresh,
+            pre_nms_topk: cfg.rpn.pre_nms_topk_test,
+            post_nms_topk: cfg.rpn.post_nms_topk_test,
+            min_size: cfg.proposal_generator.min_size,
+        })
+    }
+
+    /// Proposals from p2 … p6 for a resized image of `width` × `height` pixels (before padding).
+    pub fn forward(&self, features: &[Tensor], width: usize, height: usize) -> Result<Proposals> {
+        let mut candidates = vec![];
+        for (level, feature) in features.iter().enumerate() {
+            let x = self.conv.forward(feature)?.relu()?;
+            let logits = self.objectness_logits.forward(&x)?;
+            let deltas = self.anchor_deltas.forward(&x)?;
+            self.decode_level(level, &logits, &deltas, (width as f32, height as f32), &mut candidates)?;
+        }
+        let mut kept = batched_nms(&candidates, self.nms_threshold);
+        kept.truncate(self.post_nms_topk);
+        Ok(Proposals {
+            boxes: kept.iter().map(|&i| candidates[i].bounds).collect(),
+            logits: kept.iter().map(|&i| candidates[i].score).collect(),
+        })
+    }
+
+    /// The level's best `pre_nms_topk` anchors, decoded, clipped, and without the empty ones.
+    /// `logits` is [1, A, H, W], `deltas` [1, 4A, H, W]; their flattened order is (y, x, anchor).
+    fn decode_level(
+        &self,
+        level: usize,
+        logits: &Tensor,
+        deltas: &Tensor,
+        (width, height): (f32, f32),
+        candidates: &mut Vec<Candidate>,
+    ) -> Result<()> {
+        let (_, count, h, w) = logits.dims4()?;
+        let logits = logits.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>()?;
+        let deltas = deltas.flatten_all()?.to_vec1::<f32>()?;
+        for i in top_k(&logits, self.pre_nms_topk) {
+            let (cell, a) = (i / count, i % count);
+            let (y, x) = (cell / w, cell % w);
+            let delta = std::array::from_fn(|k| deltas[(a * 4 + k) * h * w + cell]);
+            let bounds = apply_deltas(&self.anchors[level].at(y, x, a), delta, &self.weights);
+            if !logits[i].is_finite() || bounds.iter().any(|v| !v.is_finite()) {
+                continue;
+            }
+            let bounds = clip(bounds, width, height);
+            if bounds[2] - bounds[0] > self.min_size && bounds[3] - bounds[1] > self.min_size {
+                candidates.push(Candidate { bounds, score: logits[i], group: level });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Indices of the `k` largest values, largest first, equal ones in their order.
+fn top_k(values: &[f32], k: usize) -> Vec<usize> {
+    let descending = |&a: &usize, &b: &usize| values[b].total_cmp(&values[a]).then(a.cmp(&b));
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    if k < order.len() && k > 0 {
+        order.select_nth_unstable_by(k - 1, descending);
+    }
+    order.truncate(k);
+    order.sort_unstable_by(descending);
+    order
+}

@@ -1,0 +1,198 @@
+//! Every stage and every final detection, against what Detectron2 computed on the same checkpoint and pages.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use candle_core::{Device, Tensor};
+use docreader::rcnn::{Detection, Model, Proposals, Rle, image_input, image_input::ModelInput};
+use serde::Deserialize;
+
+const FEATURE_TOLERANCE: f32 = 1e-4;
+const STAGE_TOLERANCE: f32 = 1e-3;
+
+#[derive(Deserialize)]
+struct Expected {
+    boxes: Vec<[f32; 4]>,
+    scores: Vec<f32>,
+    classes: Vec<usize>,
+    image_size: [u32; 2],
+    resized: [u32; 2],
+    #[serde(default)]
+    masks_rle: Vec<Rle>,
+}
+
+fn fixture(model: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(model)
+}
+
+fn load(name: &str) -> Model {
+    Model::load(&fixture(name), &Device::Cpu).unwrap()
+}
+
+fn page(model: &str, n: usize) -> image::RgbImage {
+    image::open(fixture(model).join(format!("page{n}.png"))).unwrap().to_rgb8()
+}
+
+fn values(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Largest difference, relative to the largest value of the reference.
+fn relative_error(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len());
+    let scale = want.iter().fold(0f32, |m, v| m.max(v.abs()));
+    got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0f32, f32::max) / scale
+}
+
+fn assert_close(stage: &str, got: &[f32], want: &Tensor, tolerance: f32) {
+    let error = relative_error(got, &values(want));
+    println!("{stage}: relative error {error:.2e}");
+    assert!(error <= tolerance, "{stage}: relative error {error} > {tolerance}");
+}
+
+/// Logits agree in order. Boxes agree one to one, but two whose logits differ by float noise may have changed places.
+fn assert_proposals_match(got: &Proposals, want: &Proposals) {
+    let error = relative_error(&got.logits, &want.logits);
+    println!("objectness_logits: relative error {error:.2e}");
+    assert!(error <= STAGE_TOLERANCE, "objectness_logits: relative error {error}");
+    let scale = want.boxes.as_flattened().iter().fold(0f32, |m, v| m.max(v.abs()));
+    let mut free: Vec<bool> = vec![true; got.boxes.len()];
+    let mut moved = 0;
+    for (i, b) in want.boxes.iter().enumerate() {
+        let same = |&j: &usize| {
+            let off = got.boxes[j].iter().zip(b).map(|(g, w)| (g - w).abs()).fold(0f32, f32::max);
+            free[j] && (got.logits[j] - want.logits[i]).abs() < 1e-4 && off <= STAGE_TOLERANCE * scale
+        };
+        let near = i.saturating_sub(3)..(i + 4).min(got.boxes.len());
+        let found = near.clone().find(|&j| j == i && same(&j)).or_else(|| near.clone().find(same));
+        let j = found.unwrap_or_else(|| panic!("no proposal like {i}: {b:?} with logit {}", want.logits[i]));
+        free[j] = false;
+        moved += usize::from(i != j);
+    }
+    println!("proposal_boxes: all matched, {moved} changed places with an equal one");
+    assert!(moved <= want.boxes.len() / 100, "{moved} proposals are out of order");
+}
+
+fn stages_match(name: &str) {
+    let model = load(name);
+    let want: HashMap<String, Tensor> =
+        candle_core::safetensors::load(fixture(name).join("page0.stages.safetensors"), &Device::Cpu).unwrap();
+    let image = page(name, 0);
+    let input = ModelInput::new(&image, &model.config, &Device::Cpu).unwrap();
+    assert_eq!(values(&input.tensor), values(&want["input"]), "input");
+
+    let features = model.backbone.forward(&input.tensor).unwrap();
+    for (level, feature) in features.iter().enumerate() {
+        let stage = format!("feat.p{}", level + 2);
+        assert_eq!(feature.dims(), want[&stage].dims());
+        assert_close(&stage, &values(feature), &want[&stage], FEATURE_TOLERANCE);
+    }
+
+    let proposals = model.rpn.forward(&features, input.width, input.height).unwrap();
+    let reference = Proposals {
+        boxes: want["proposal_boxes"].to_vec2().unwrap().iter().map(|b: &Vec<f32>| [b[0], b[1], b[2], b[3]]).collect(),
+        logits: want["objectness_logits"].to_vec1().unwrap(),
+    };
+    assert_proposals_match(&proposals, &reference);
+    // From here on, the reference's proposals in the reference's order.
+    let proposals = reference;
+
+    let pooled = model.box_head.pooler.forward(&features, &proposals.boxes).unwrap();
+    let first8 = values(&pooled.narrow(0, 0, 8).unwrap());
+    assert_close("box_pooled.first8", &first8, &want["box_pooled.first8"], STAGE_TOLERANCE);
+
+    let (logits, deltas) = model.box_head.forward(&pooled).unwrap();
+    assert_close("box_logits", &values(&logits), &want["box_logits"], STAGE_TOLERANCE);
+    assert_close("box_deltas", &values(&deltas), &want["box_deltas"], STAGE_TOLERANCE);
+
+    let size = (input.width, input.height);
+    let instances = model.box_head.select(&proposals, &logits, &deltas, size, 0.3).unwrap();
+    assert_close("boxes_resized", instances.boxes.as_flattened(), &want["boxes_resized"], STAGE_TOLERANCE);
+
+    if let Some(head) = &model.mask_head {
+        let masks = head.forward(&features, &instances).unwrap().concat();
+        assert_close("mask_probs", &masks, &want["mask_probs"], STAGE_TOLERANCE);
+    } else {
+        assert!(!want.contains_key("mask_probs"));
+    }
+}
+
+#[test]
+fn mask_rcnn_stages() {
+    stages_match("tiny_mask");
+}
+
+#[test]
+fn faster_rcnn_stages() {
+    stages_match("tiny_faster");
+}
+
+/// Fills a bitmap from the runs, to compare masks pixel by pixel.
+fn bitmap(rle: &Rle) -> Vec<bool> {
+    let [height, width] = rle.size.map(|s| s as usize);
+    let mut pixels = vec![false; width * height];
+    rle.for_each_run(|x, y0, y1| (y0..y1).for_each(|y| pixels[y as usize * width + x as usize] = true));
+    pixels
+}
+
+fn intersection_over_union(a: &Rle, b: &Rle) -> f64 {
+    assert_eq!(a.size, b.size);
+    let pairs: Vec<(bool, bool)> = bitmap(a).into_iter().zip(bitmap(b)).collect();
+    let count = |f: fn(&(bool, bool)) -> bool| pairs.iter().filter(|p| f(p)).count() as f64;
+    let union = count(|(a, b)| a | b);
+    if union == 0.0 { 1.0 } else { count(|(a, b)| a & b) / union }
+}
+
+fn pages_match(name: &str) {
+    let model = load(name);
+    for n in 0..4 {
+        let text = std::fs::read_to_string(fixture(name).join(format!("page{n}.json"))).unwrap();
+        let want: Expected = serde_json::from_str(&text).unwrap();
+        let image = page(name, n);
+        assert_eq!([image.height(), image.width()], want.image_size);
+        let (width, height) = image_input::resized_size(image.width(), image.height(), &model.config);
+        assert_eq!([height, width], want.resized);
+        let got: Vec<Detection> = model.predict(&image, 0.3).unwrap();
+        assert_eq!(got.len(), want.boxes.len(), "{name} page {n}");
+        assert_eq!(got.iter().map(|d| d.class_id).collect::<Vec<_>>(), want.classes, "{name} page {n}");
+        let (mut box_error, mut score_error, mut worst_iou) = (0f32, 0f32, 1f64);
+        for (i, d) in got.iter().enumerate() {
+            score_error = score_error.max((d.score - want.scores[i]).abs());
+            box_error = d.box_px.iter().zip(want.boxes[i]).map(|(a, b)| (a - b).abs()).fold(box_error, f32::max);
+            if let Some(rle) = want.masks_rle.get(i) {
+                worst_iou = worst_iou.min(intersection_over_union(d.mask.as_ref().unwrap(), rle));
+            }
+        }
+        println!(
+            "{name} page {n}: {} detections, boxes within {box_error:.4} px, scores within {score_error:.1e}, mask IoU ≥ {worst_iou:.4}",
+            got.len()
+        );
+        assert_eq!(got.iter().filter(|d| d.mask.is_some()).count(), want.masks_rle.len());
+        assert!(box_error < 0.1, "{name} page {n}: a box is {box_error} px off");
+        assert!(score_error < 1e-3, "{name} page {n}: a score is {score_error} off");
+        assert!(worst_iou > 0.99, "{name} page {n}: a mask has IoU {worst_iou}");
+    }
+}
+
+#[test]
+fn mask_rcnn_detections() {
+    pages_match("tiny_mask");
+}
+
+#[test]
+fn faster_rcnn_detections() {
+    pages_match("tiny_faster");
+}
+
+#[test]
+fn resize_is_pillows() {
+    let name = "tiny_mask";
+    let model = load(name);
+    let want = candle_core::safetensors::load(fixture(name).join("page0.stages.safetensors"), &Device::Cpu).unwrap();
+    let want = &want["resized_bgr"];
+    let resized = image_input::resize(&page(name, 0), &model.config);
+    assert_eq!(want.dims(), [resized.height() as usize, resized.width() as usize, 3]);
+    let want = want.flatten_all().unwrap().to_vec1::<u8>().unwrap();
+    let worst = (resized.pixels().flat_map(|p| [p[2], p[1], p[0]]).zip(want)).map(|(a, b)| a.abs_diff(b)).max();
+    assert_eq!(worst, Some(0), "{worst:?} levels off");
+}
