@@ -1,0 +1,103 @@
+//! Rows of `pages` and `detections`.
+
+use sqlx::PgPool;
+
+/// A finished page.
+#[derive(Debug)]
+pub struct PageResult {
+    /// From 1.
+    pub number: u32,
+    pub width_pt: f32,
+    pub height_pt: f32,
+    pub width_px: u32,
+    pub height_px: u32,
+    pub overlay_key: String,
+    pub render_ms: u32,
+    pub detect_ms: u32,
+    /// Best score first.
+    pub detections: Vec<DetectionRow>,
+}
+
+#[derive(Debug)]
+pub struct DetectionRow {
+    pub class_id: usize,
+    pub label: String,
+    pub score: f32,
+    /// x0, y0, x1, y1 in PDF points, origin at the top left.
+    pub box_pt: [f32; 4],
+    /// The same in pixels of the rendered page.
+    pub box_px: [f32; 4],
+    pub mask_rle: Option<serde_json::Value>,
+    pub crop_key: Option<String>,
+}
+
+/// What became of a page that was to be saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    Now,
+    /// By another worker, with the same model: its objects have the same keys and content.
+    Before,
+    /// The document is gone, canceled or finished.
+    Unwanted,
+}
+
+/// Writes a page with its detections and counts it, all in one transaction.
+pub async fn save_page(pool: &PgPool, document_id: i64, model_id: i64, page: &PageResult) -> sqlx::Result<Saved> {
+    let mut tx = pool.begin().await?;
+    // The lock on the document's row makes workers that race for it take turns.
+    let processing =
+        sqlx::query_scalar!("select id from documents where id = $1 and status = 'processing' for update", document_id)
+            .fetch_optional(&mut *tx)
+            .await?;
+    if processing.is_none() {
+        return Ok(Saved::Unwanted);
+    }
+    let page_id = sqlx::query_scalar!(
+        "insert into pages (document_id, model_id, number, width_pt, height_pt, width_px, height_px, overlay_key, render_ms, detect_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         on conflict (document_id, model_id, number) do nothing
+         returning id",
+        document_id,
+        model_id,
+        page.number as i32,
+        page.width_pt,
+        page.height_pt,
+        page.width_px as i32,
+        page.height_px as i32,
+        page.overlay_key,
+        page.render_ms as i32,
+        page.detect_ms as i32
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(page_id) = page_id else { return Ok(Saved::Before) };
+    let d = &page.detections;
+    let column = |f: fn(&DetectionRow) -> f32| d.iter().map(f).collect::<Vec<f32>>();
+    sqlx::query!(
+        "insert into detections (page_id, ordinal, class_id, label, score, x0_pt, y0_pt, x1_pt, y1_pt, x0_px, y0_px, x1_px, y1_px, mask_rle, crop_key)
+         select $1, n - 1, c, l, s, a, b, x, y, pa, pb, px, py, m, k
+         from unnest($2::int[], $3::text[], $4::real[], $5::real[], $6::real[], $7::real[], $8::real[], $9::real[], $10::real[], $11::real[], $12::real[], $13::jsonb[], $14::text[])
+             with ordinality as t (c, l, s, a, b, x, y, pa, pb, px, py, m, k, n)",
+        page_id,
+        &d.iter().map(|d| d.class_id as i32).collect::<Vec<_>>(),
+        &d.iter().map(|d| d.label.clone()).collect::<Vec<_>>(),
+        &column(|d| d.score),
+        &column(|d| d.box_pt[0]),
+        &column(|d| d.box_pt[1]),
+        &column(|d| d.box_pt[2]),
+        &column(|d| d.box_pt[3]),
+        &column(|d| d.box_px[0]),
+        &column(|d| d.box_px[1]),
+        &column(|d| d.box_px[2]),
+        &column(|d| d.box_px[3]),
+        &d.iter().map(|d| d.mask_rle.clone()).collect::<Vec<_>>() as &[Option<serde_json::Value>],
+        &d.iter().map(|d| d.crop_key.clone()).collect::<Vec<_>>() as &[Option<String>],
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!("update documents set pages_done = pages_done + 1 where id = $1", document_id)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(Saved::Now)
+}

@@ -1,0 +1,32 @@
+use sqlx::PgPool;
+
+/// A model that results refer to.
+#[derive(Debug, Clone)]
+pub struct RegisteredModel {
+    pub id: i64,
+    pub name: String,
+    pub sha256: String,
+}
+
+impl RegisteredModel {
+    /// Finds or writes the row of a model; renamed classes are taken over.
+    pub async fn register(pool: &PgPool, name: &str, sha256: &str, classes: &[String]) -> sqlx::Result<Self> {
+        let id = sqlx::query_scalar!(
+            "insert into models (name, sha256, classes) values ($1, $2, $3)
+             on conflict (name, sha256) do update set classes = excluded.classes
+             returning id",
+            name,
+            sha256,
+            classes
+        )
+        .fetch_one(pool)
+        .await?;
+        Ok(Self { id, name: name.to_owned(), sha256: sha256.to_owned() })
+    }
+
+    /// Short, readable and unique: part of the keys of the model's results.
+    pub fn slug(&self) -> String {
+        let name: String = self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        format!("{name}-{}", &self.sha256[..8])
+    }
+}

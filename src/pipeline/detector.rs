@@ -1,0 +1,85 @@
+//! The model on a thread of its own, so that its long computations never hold up the async runtime.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use image::RgbImage;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::rcnn::{self, Detection, Model};
+
+#[derive(Debug, thiserror::Error)]
+pub enum DetectError {
+    #[error(transparent)]
+    Model(#[from] rcnn::Error),
+    #[error("the model panicked on this page: {0}")]
+    Panic(String),
+    #[error("the model's thread has ended")]
+    Gone,
+}
+
+struct Request {
+    image: Arc<RgbImage>,
+    answer: oneshot::Sender<Result<Vec<Detection>, DetectError>>,
+}
+
+/// A handle to the model's thread; clones share it. The thread ends with the last handle.
+#[derive(Clone)]
+pub struct Detector {
+    requests: mpsc::Sender<Request>,
+    name: Arc<str>,
+    sha256: Arc<str>,
+    classes: Arc<[String]>,
+}
+
+impl Detector {
+    /// Moves the model to its thread. Detections with scores above `threshold` are reported.
+    pub fn start(model: Model, threshold: f32) -> std::io::Result<Self> {
+        let (requests, mut queue) = mpsc::channel::<Request>(1);
+        let handle = Self {
+            requests,
+            name: model.name.as_str().into(),
+            sha256: model.sha256.as_str().into(),
+            classes: model.classes.clone().into(),
+        };
+        std::thread::Builder::new().name("model".into()).spawn(move || {
+            while let Some(Request { image, answer }) = queue.blocking_recv() {
+                let result = catch_unwind(AssertUnwindSafe(|| model.predict(&image, threshold)));
+                let result = match result {
+                    Ok(detections) => detections.map_err(DetectError::from),
+                    Err(panic) => Err(DetectError::Panic(panic_message(&*panic))),
+                };
+                // A worker that has stopped waiting needs no answer.
+                let _ = answer.send(result);
+            }
+        })?;
+        Ok(handle)
+    }
+
+    pub async fn detect(&self, image: Arc<RgbImage>) -> Result<Vec<Detection>, DetectError> {
+        let (answer, result) = oneshot::channel();
+        self.requests.send(Request { image, answer }).await.map_err(|_| DetectError::Gone)?;
+        result.await.map_err(|_| DetectError::Gone)?
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    pub fn label(&self, class_id: usize) -> &str {
+        self.classes.get(class_id).map_or("unknown", String::as_str)
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("no message").to_owned()
+}

@@ -1,0 +1,12 @@
+//! One document's way: fetch → render → detect → crop → record, page by page, resumable.
+
+mod analysis;
+mod detector;
+mod document;
+mod overlay;
+mod png;
+
+pub use analysis::{Analysis, Crop, analyze};
+pub use detector::{DetectError, Detector};
+pub use document::{JobError, Pipeline, PipelineSettings, Processed};
+pub use overlay::draw as draw_overlay;

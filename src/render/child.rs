@@ -1,0 +1,129 @@
+//! The child's side: limits first, then pdfium, then one page a request until the parent closes the pipe.
+
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use pdfium_render::prelude::*;
+
+use super::protocol::{Failure, PageSize, Reply, Request};
+
+#[derive(Debug, clap::Args)]
+pub struct ChildArgs {
+    pub pdf: PathBuf,
+    #[arg(long)]
+    pub pdfium: PathBuf,
+    /// Address space, in bytes.
+    #[arg(long)]
+    pub memory: u64,
+    /// Pixels of one page.
+    #[arg(long)]
+    pub pixels: u64,
+    /// CPU time for one page, in seconds.
+    #[arg(long)]
+    pub seconds: u64,
+}
+
+/// Runs until standard input ends. Failures go to the parent as replies; an error means that even that was not possible.
+pub fn run_child(args: &ChildArgs) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if let Err(e) = limit(args) {
+        return reply(&mut out, &setup(format!("limits: {e}")));
+    }
+    let bindings = match Pdfium::bind_to_library(&args.pdfium) {
+        Ok(bindings) => bindings,
+        Err(e) => return reply(&mut out, &setup(format!("{}: {e}", args.pdfium.display()))),
+    };
+    let pdfium = Pdfium::new(bindings);
+    let document = match pdfium.load_pdf_from_file(&args.pdf, None) {
+        Ok(document) if document.pages().len() > 0 => document,
+        Ok(_) => return reply(&mut out, &Reply::Failed(Failure::NoPages)),
+        Err(e) => return reply(&mut out, &Reply::Failed(open_failure(e))),
+    };
+    reply(&mut out, &Reply::Opened { pages: document.pages().len() as u32 })?;
+    let mut pixels = vec![];
+    for line in io::stdin().lock().lines() {
+        let request: Request = serde_json::from_str(&line?)?;
+        limit_cpu(args.seconds)?;
+        match render(&document, &request, args.pixels, &mut pixels) {
+            Ok(size) => {
+                reply(&mut out, &Reply::Page(size))?;
+                let width = size.width_px as usize * 3;
+                for row in pixels.chunks_exact(stride(size.width_px)) {
+                    out.write_all(&row[..width])?;
+                }
+                out.flush()?;
+            }
+            Err(failure) => reply(&mut out, &Reply::Failed(failure))?,
+        }
+    }
+    Ok(())
+}
+
+fn setup(reason: String) -> Reply {
+    Reply::Failed(Failure::Setup { reason })
+}
+
+fn limit(args: &ChildArgs) -> io::Result<()> {
+    nix::sys::prctl::set_no_new_privs()?;
+    setrlimit(Resource::RLIMIT_AS, args.memory, args.memory)?;
+    setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    limit_cpu(args.seconds)
+}
+
+/// The limit counts from the start of the process, so it moves with the time already used.
+fn limit_cpu(seconds: u64) -> io::Result<()> {
+    let used = getrusage(UsageWho::RUSAGE_SELF)?;
+    let used = used.user_time().tv_sec() + used.system_time().tv_sec();
+    let (_, hard) = getrlimit(Resource::RLIMIT_CPU)?;
+    setrlimit(Resource::RLIMIT_CPU, (used as u64).saturating_add(seconds + 1).min(hard), hard)?;
+    Ok(())
+}
+
+fn reply(out: &mut impl Write, reply: &Reply) -> io::Result<()> {
+    let json = serde_json::to_vec(reply)?;
+    out.write_all(&(json.len() as u32).to_le_bytes())?;
+    out.write_all(&json)?;
+    out.flush()
+}
+
+fn open_failure(error: PdfiumError) -> Failure {
+    match error {
+        PdfiumError::PdfiumLibraryInternalError(
+            PdfiumInternalError::PasswordError | PdfiumInternalError::SecurityError,
+        ) => Failure::Encrypted,
+        PdfiumError::IoError(e) => Failure::Setup { reason: e.to_string() },
+        _ => Failure::Damaged,
+    }
+}
+
+/// pdfium wants rows of BGR bitmaps at multiples of four bytes.
+fn stride(width: u32) -> usize {
+    (width as usize * 3).next_multiple_of(4)
+}
+
+fn render(document: &PdfDocument, request: &Request, limit: u64, pixels: &mut Vec<u8>) -> Result<PageSize, Failure> {
+    let damaged = |e: PdfiumError| Failure::PageDamaged { reason: format!("{e:?}") };
+    let page = document.pages().get(request.page as i32).map_err(damaged)?;
+    let (width_pt, height_pt) = (page.width().value, page.height().value);
+    let side = |points: f32| (f64::from(points) * f64::from(request.zoom)).round().max(1.0);
+    let (width, height) = (side(width_pt), side(height_pt));
+    // Compared as floats first: pages may claim billions of points.
+    if !(width * height <= limit as f64) {
+        let megapixels = (width * height / 1e6).ceil() as u64;
+        return Err(Failure::PageTooLarge { width_pt, height_pt, megapixels, limit: limit / 1_000_000 });
+    }
+    let (width, height) = (width as u32, height as u32);
+    pixels.clear();
+    pixels.resize(stride(width) * height as usize, 0);
+    let (w, h) = (width as i32, height as i32);
+    let mut bitmap = PdfBitmap::from_bytes(w, h, PdfBitmapFormat::BGR, pixels).map_err(damaged)?;
+    let config = PdfRenderConfig::new()
+        .set_fixed_size(w, h)
+        .set_format(PdfBitmapFormat::BGR)
+        .set_reverse_byte_order(true)
+        .render_form_data(true);
+    page.render_into_bitmap_with_config(&mut bitmap, &config).map_err(damaged)?;
+    Ok(PageSize { width_px: width, height_px: height, width_pt, height_pt })
+}

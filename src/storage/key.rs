@@ -1,0 +1,53 @@
+use super::StorageError;
+
+/// The name of an object: 1 to 1024 bytes, no control characters, and no part that is `.` or `..`, which would leave the
+/// bucket on servers that keep objects in folders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectKey(String);
+
+impl ObjectKey {
+    pub fn parse(key: impl Into<String>) -> Result<Self, StorageError> {
+        let key = key.into();
+        let bad_part = |part: &str| matches!(part, "" | "." | "..");
+        if key.len() > 1024 || key.chars().any(char::is_control) || key.split('/').any(bad_part) {
+            return Err(StorageError::BadKey(key));
+        }
+        Ok(Self(key))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where the results of one page go; the same page and model always give the same keys.
+pub fn page_prefix(document_id: i64, model_slug: &str, page: u32) -> String {
+    format!("results/{document_id}/{model_slug}/page-{page}")
+}
+
+/// Percent-encodes all but what Django leaves in URLs of files.
+pub(super) fn percent_encode(key: &str) -> String {
+    let mut url = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => url.push(byte.into()),
+            b'/' | b'~' | b'!' | b'*' | b'(' | b')' | b'\'' | b'_' | b'.' | b'-' => url.push(byte.into()),
+            _ => url.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stay_in_the_bucket() {
+        assert!(ObjectKey::parse("media/Ünï_1.pdf").is_ok());
+        for bad in ["", "/a", "a//b", "a/../b", "..", "a/.", "a\nb"] {
+            assert!(ObjectKey::parse(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(percent_encode("media/Ü (1).pdf"), "media/%C3%9C%20(1).pdf");
+    }
+}

@@ -1,0 +1,155 @@
+//! S3: the one real object store, through rust-s3, with the retries and time-outs that it lacks.
+
+mod key;
+mod retry;
+mod upload;
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use s3::creds::Credentials;
+use s3::error::S3Error;
+use s3::{Bucket, Region};
+use tokio::io::AsyncWriteExt;
+
+pub use key::{ObjectKey, page_prefix};
+pub use upload::{UploadError, Uploaded};
+
+use retry::retry;
+
+/// No byte for this long ends a download.
+const IDLE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error("object {0} is not in the bucket")]
+    NotFound(String),
+    #[error("S3: {0}")]
+    S3(#[from] S3Error),
+    #[error("S3 sent nothing for {} s", IDLE.as_secs())]
+    Idle,
+    #[error("object key {0:?} is empty, too long, or could leave its folder")]
+    BadKey(String),
+    #[error("disk: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+/// Where the bucket is and how its objects are seen from outside.
+#[derive(Clone)]
+pub struct StorageSettings {
+    pub bucket: String,
+    pub region: String,
+    /// For S3 servers other than Amazon's.
+    pub endpoint: Option<String>,
+    pub access_key: String,
+    pub secret_key: String,
+    /// Host name that serves the objects, for the URLs that clients are given.
+    pub custom_domain: Option<String>,
+    /// Such as `public-read`; new buckets refuse access control lists, so there is none by default.
+    pub acl: Option<String>,
+}
+
+#[derive(Clone)]
+pub struct Storage {
+    bucket: Box<Bucket>,
+    headers: HeaderMap,
+    base_url: String,
+}
+
+impl Storage {
+    pub fn new(settings: &StorageSettings) -> Result<Self, StorageError> {
+        let region = match &settings.endpoint {
+            Some(endpoint) => {
+                Region::Custom { region: settings.region.clone(), endpoint: endpoint.trim_end_matches('/').to_owned() }
+            }
+            None => settings.region.parse().map_err(|e| S3Error::Io(std::io::Error::other(format!("{e}"))))?,
+        };
+        let credentials = Credentials::new(Some(&settings.access_key), Some(&settings.secret_key), None, None, None);
+        let mut bucket = Bucket::new(&settings.bucket, region, credentials.map_err(S3Error::from)?)?;
+        if settings.endpoint.is_some() {
+            bucket.set_path_style();
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=86400"));
+        if let Some(acl) = &settings.acl {
+            let value = HeaderValue::from_str(acl).map_err(S3Error::from)?;
+            headers.insert(HeaderName::from_static("x-amz-acl"), value);
+        }
+        let base_url = match (&settings.custom_domain, &settings.endpoint) {
+            (Some(domain), _) => format!("https://{domain}"),
+            (None, Some(endpoint)) => format!("{}/{}", endpoint.trim_end_matches('/'), settings.bucket),
+            (None, None) => format!("https://{}.s3.amazonaws.com", settings.bucket),
+        };
+        Ok(Self { bucket, headers, base_url })
+    }
+
+    /// Whether the bucket answers and lets us in.
+    pub async fn check(&self) -> Result<(), StorageError> {
+        self.bucket.list_page("docreader-check/".into(), None, None, None, Some(1)).await?;
+        Ok(())
+    }
+
+    /// Creates the bucket if it is not there: for the embedded server and for tests.
+    pub async fn create_bucket(&self) -> Result<(), StorageError> {
+        if self.check().await.is_ok() {
+            return Ok(());
+        }
+        let credentials = self.bucket.credentials().await?;
+        let config = s3::BucketConfiguration::default();
+        let (name, region) = (self.bucket.name(), self.bucket.region());
+        match Bucket::create_with_path_style(&name, region, credentials, config).await {
+            Ok(_) | Err(S3Error::HttpFailWithBody(409, _)) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Stores a small object.
+    pub async fn put(&self, key: &ObjectKey, bytes: &[u8], content_type: &str) -> Result<(), StorageError> {
+        retry(|| async {
+            let headers = Some(self.headers.clone());
+            self.bucket.put_object_with_content_type_and_headers(key.as_str(), bytes, content_type, headers).await
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Copies an object into a local file and says how many bytes it had.
+    pub async fn fetch(&self, key: &ObjectKey, path: &Path) -> Result<u64, StorageError> {
+        let not_found = |e| match e {
+            S3Error::HttpFailWithBody(404, _) => StorageError::NotFound(key.as_str().to_owned()),
+            e => e.into(),
+        };
+        let mut body = retry(|| self.bucket.get_object_stream(key.as_str())).await.map_err(not_found)?;
+        let mut file = tokio::fs::File::create(path).await?;
+        let mut size = 0;
+        while let Some(chunk) = tokio::time::timeout(IDLE, body.bytes().next()).await.map_err(|_| StorageError::Idle)? {
+            let chunk = chunk?;
+            size += chunk.len() as u64;
+            file.write_all(&chunk).await?;
+        }
+        file.flush().await?;
+        Ok(size)
+    }
+
+    /// Removes an object; one that is not there is fine.
+    pub async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
+        match retry(|| self.bucket.delete_object(key.as_str())).await {
+            Ok(_) | Err(S3Error::HttpFailWithBody(404, _)) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Keys of all objects below a prefix.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
+        let pages = self.bucket.list(prefix.to_owned(), None).await?;
+        Ok(pages.into_iter().flat_map(|page| page.contents).map(|object| object.key).collect())
+    }
+
+    /// The URL that clients see.
+    pub fn url(&self, key: &str) -> String {
+        format!("{}/{}", self.base_url, key::percent_encode(key))
+    }
+}
