@@ -29,7 +29,7 @@ pub enum JobError {
 }
 
 /// What a job has done.
-#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
 pub struct Processed {
     pub document_id: i64,
     /// 0 if the document needed no work: it is gone, canceled or finished.

@@ -1,0 +1,68 @@
+//! The REST API.
+
+mod create;
+mod drf;
+mod form;
+mod health;
+mod receive;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, web};
+use anyhow::Context;
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+
+use crate::storage::Storage;
+
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    pub host: String,
+    /// 0 takes a free one.
+    pub port: u16,
+    /// Bytes.
+    pub max_upload: u64,
+    pub upload_concurrency: usize,
+}
+
+/// What handlers share.
+struct State {
+    pool: PgPool,
+    storage: Storage,
+    max_upload: u64,
+    /// Each upload may hold a part of the file in memory; this bounds how many do.
+    uploads: Semaphore,
+}
+
+/// Threads that serve requests; the work is waiting, so two are plenty.
+const THREADS: usize = 2;
+
+/// Binds the port and returns the server, to be awaited, and its address.
+pub fn start(pool: PgPool, storage: Storage, settings: &ServerSettings) -> anyhow::Result<(Server, SocketAddr)> {
+    let state = web::Data::new(State {
+        pool,
+        storage,
+        max_upload: settings.max_upload,
+        uploads: Semaphore::new(settings.upload_concurrency.max(1)),
+    });
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .service(create::resource("/api/create/"))
+            .service(create::resource("/api/create"))
+            .route("/healthz", web::get().to(health::healthz))
+            .route("/readyz", web::get().to(health::readyz))
+            .default_service(web::to(drf::not_found))
+    })
+    .workers(THREADS)
+    .client_request_timeout(Duration::from_secs(10))
+    .shutdown_timeout(20)
+    .bind((settings.host.as_str(), settings.port))
+    .with_context(|| {
+        format!("HOST={} PORT={} cannot be listened on; choose another --port", settings.host, settings.port)
+    })?;
+    let address = *server.addrs().first().context("no address")?;
+    Ok((server.run(), address))
+}

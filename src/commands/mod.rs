@@ -1,0 +1,109 @@
+//! The command line: one file a subcommand.
+
+mod detect;
+mod migrate;
+mod model;
+mod render_child;
+mod serve;
+mod table;
+mod up;
+mod work;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+/// Finds titles, text, lists, tables and figures in PDFs: a Detectron2 model behind a REST API.
+#[derive(Parser)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "Try:\n  \
+        app detect paper.pdf --out out     look at one file, without database or S3\n  \
+        app up                             everything on this machine, at http://localhost:8000/api/create/\n\n\
+        Every flag is also an environment variable (shown in a command's --help); .env is read.\n\
+        RUST_LOG=docreader=debug logs more."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the REST API; needs PostgreSQL and S3, never loads the model
+    Serve(serve::ServeArgs),
+    /// Process documents from the queue; as many of these as you like, on as many machines
+    Work(work::WorkArgs),
+    /// Run everything on this machine: embedded PostgreSQL and S3, server and worker
+    Up(up::UpArgs),
+    /// Create or update the database's schema
+    Migrate(migrate::MigrateArgs),
+    /// Find regions in a PDF or an image, without database or S3
+    Detect(detect::DetectArgs),
+    /// Import, check and describe models
+    #[command(subcommand)]
+    Model(model::ModelCommand),
+    /// Render pages for a worker
+    #[command(hide = true)]
+    RenderChild(crate::render::ChildArgs),
+}
+
+/// Parses the command line and runs it. Errors end in one line on standard error.
+pub fn main() -> ExitCode {
+    // Not an error when there is none; one that is broken is worth a word.
+    if let Err(e) = dotenvy::dotenv()
+        && !e.not_found()
+    {
+        eprintln!("error: .env: {e}");
+        return ExitCode::FAILURE;
+    }
+    let result = match Cli::parse().command {
+        Command::RenderChild(args) => render_child::run(&args),
+        Command::Model(command) => model::run(command),
+        Command::Detect(args) => block_on(detect::run(args)),
+        Command::Migrate(args) => block_on(migrate::run(args)),
+        Command::Work(args) => block_on(work::run(args)),
+        Command::Up(args) => block_on(up::run(args)),
+        Command::Serve(args) => serve::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn block_on(future: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    crate::telemetry::init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(future);
+    // A blocking computation that nobody waits for any more must not hold up the end.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+/// Cancelled by Ctrl-C or SIGTERM; a second one ends the process at once.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let stop = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let token = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if token.is_cancelled() {
+                std::process::exit(130);
+            }
+            token.cancel();
+        }
+    });
+    Ok(stop)
+}

@@ -1,0 +1,38 @@
+use anyhow::Context;
+use clap::Args;
+
+use super::stop_on_signal;
+use crate::config::{DatabaseArgs, ModelArgs, RenderArgs, StorageArgs, WorkerArgs, pipeline_settings};
+use crate::documents::RegisteredModel;
+use crate::pipeline::Pipeline;
+use crate::queue;
+
+#[derive(Debug, Args)]
+pub struct WorkArgs {
+    #[command(flatten)]
+    worker: WorkerArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    render: RenderArgs,
+    #[command(flatten)]
+    database: DatabaseArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
+}
+
+/// Processes documents until it is told to stop; SIGTERM hands the document back at the next page.
+pub async fn run(args: WorkArgs) -> anyhow::Result<()> {
+    let stop = stop_on_signal()?;
+    let storage = args.storage.open()?;
+    let renderer = args.render.renderer()?;
+    let settings = pipeline_settings(&args.render, &args.model);
+    let pool = args.database.connect().await?;
+    let model_args = args.model;
+    let detector = tokio::task::spawn_blocking(move || model_args.load()).await??;
+    let model = RegisteredModel::register(&pool, detector.name(), detector.sha256(), detector.classes())
+        .await
+        .context("registering the model (has `app migrate` been run?)")?;
+    let pipeline = Pipeline { pool, storage, renderer, detector, model, settings };
+    queue::work(pipeline, args.worker.settings(), stop).await
+}

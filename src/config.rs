@@ -1,0 +1,243 @@
+//! Every setting, one struct per concern: a flag and an environment variable each, read once; `.env` is loaded before.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::pipeline::{Detector, PipelineSettings};
+use crate::queue::WorkerSettings;
+use crate::rcnn::{self, Model};
+use crate::render::{Limits, Renderer, find_pdfium};
+use crate::storage::{Storage, StorageSettings};
+
+/// A setting's value that must not show in a log.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Ok(Self(s.to_owned()))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseArgs {
+    /// PostgreSQL, such as postgres://user:password@host/database
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<Secret>,
+    /// Connections at most
+    #[arg(long, env, default_value_t = 5, value_name = "N")]
+    pub database_max_connections: u32,
+}
+
+impl DatabaseArgs {
+    pub async fn connect(&self) -> anyhow::Result<PgPool> {
+        let url =
+            require(&self.database_url, "DATABASE_URL", "postgres://user:password@host/database; `app up` needs none")?;
+        let options = PgConnectOptions::from_str(&url.0).map_err(|e| {
+            anyhow::anyhow!(
+                "DATABASE_URL is no PostgreSQL address ({e}); it looks like postgres://user:password@host/database"
+            )
+        })?;
+        let place = format!("{}/{}", options.get_host(), options.get_database().unwrap_or_default());
+        PgPoolOptions::new()
+            .max_connections(self.database_max_connections.max(2))
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options)
+            .await
+            .with_context(|| {
+                format!("DATABASE_URL: no connection to {place}; is the server up and the password right?")
+            })
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Object storage (S3)")]
+pub struct StorageArgs {
+    #[arg(long, env, hide_env_values = true, value_name = "KEY")]
+    pub aws_access_key_id: Option<Secret>,
+    #[arg(long, env, hide_env_values = true, value_name = "KEY")]
+    pub aws_secret_access_key: Option<Secret>,
+    /// The bucket; it must exist
+    #[arg(long, env, value_name = "NAME")]
+    pub aws_storage_bucket_name: Option<String>,
+    #[arg(long, env, default_value = "us-east-1", value_name = "REGION")]
+    pub aws_region: String,
+    /// An S3 server other than Amazon's, such as http://rustfs:9000
+    #[arg(long, env, value_name = "URL")]
+    pub aws_s3_endpoint_url: Option<String>,
+    /// Host that serves the bucket's objects, for the URLs in answers
+    #[arg(long, env, value_name = "HOST")]
+    pub aws_s3_custom_domain: Option<String>,
+    /// Access control list of new objects, such as public-read; none by default, since new buckets refuse them
+    #[arg(long, env, value_name = "ACL")]
+    pub aws_default_acl: Option<String>,
+}
+
+impl StorageArgs {
+    pub fn open(&self) -> anyhow::Result<Storage> {
+        let settings = StorageSettings {
+            bucket: require(&self.aws_storage_bucket_name, "AWS_STORAGE_BUCKET_NAME", "the name of an S3 bucket")?,
+            region: self.aws_region.clone(),
+            endpoint: self.aws_s3_endpoint_url.clone().filter(|s| !s.is_empty()),
+            access_key: require(&self.aws_access_key_id, "AWS_ACCESS_KEY_ID", "the access key of the bucket's user")?.0,
+            secret_key: require(
+                &self.aws_secret_access_key,
+                "AWS_SECRET_ACCESS_KEY",
+                "the secret key of the bucket's user",
+            )?
+            .0,
+            custom_domain: self.aws_s3_custom_domain.clone().filter(|s| !s.is_empty()),
+            acl: self.aws_default_acl.clone().filter(|s| !s.is_empty()),
+        };
+        if let Some(endpoint) = &settings.endpoint
+            && !endpoint.starts_with("http://")
+            && !endpoint.starts_with("https://")
+        {
+            bail!("AWS_S3_ENDPOINT_URL={endpoint} is no URL; it looks like http://host:9000");
+        }
+        Storage::new(&settings).context("AWS_REGION, AWS_S3_ENDPOINT_URL or AWS_DEFAULT_ACL")
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Web server")]
+pub struct ServerArgs {
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, env, default_value_t = 8000)]
+    pub port: u16,
+    /// Address to listen on
+    #[arg(long, env, default_value = "0.0.0.0", value_name = "ADDRESS")]
+    pub host: String,
+    /// Largest file that is accepted, in MiB
+    #[arg(long, env, default_value_t = 200, value_name = "MIB")]
+    pub max_upload_mb: u64,
+    /// Uploads that are received at a time; more wait their turn
+    #[arg(long, env, default_value_t = 4, value_name = "N")]
+    pub upload_concurrency: usize,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model")]
+pub struct ModelArgs {
+    /// Folder with model_final.pth or model.safetensors, config.yaml and perhaps classes.txt
+    #[arg(long = "model", env = "MODEL_PATH", default_value = "models/default", value_name = "DIR")]
+    pub model_path: PathBuf,
+    /// Where the model runs: auto, cpu or cuda
+    #[arg(long = "device", env = "MODEL_DEVICE", default_value = "auto", value_name = "DEVICE")]
+    pub model_device: String,
+    /// Regions with a lower score are not reported
+    #[arg(long, env, default_value_t = 0.3, value_name = "0..1", value_parser = unit)]
+    pub score_threshold: f32,
+    /// Regions with this score or more are cut out
+    #[arg(long, env, default_value_t = 0.9, value_name = "0..1", value_parser = unit)]
+    pub crop_min_score: f32,
+}
+
+impl ModelArgs {
+    pub fn load(&self) -> anyhow::Result<Detector> {
+        let device = rcnn::device(&self.model_device)?;
+        let model = Model::load(&self.model_path, &device).context("MODEL_PATH (--model)")?;
+        Ok(Detector::start(model, self.score_threshold)?)
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Rendering")]
+pub struct RenderArgs {
+    /// Pixels per PDF point: 1.5 is 108 dpi
+    #[arg(long, env, default_value_t = 1.5, value_parser = zoom)]
+    pub render_zoom: f32,
+    /// Largest page, in megapixels
+    #[arg(long, env, default_value_t = 40, value_name = "N")]
+    pub render_max_megapixels: u64,
+    /// Time for one page
+    #[arg(long, env, default_value_t = 60, value_name = "SECONDS")]
+    pub render_timeout_seconds: u64,
+    /// Memory of the process that renders, in MiB of address space
+    #[arg(long, env, default_value_t = 1024, value_name = "MIB")]
+    pub render_memory_mb: u64,
+    /// Pages that a document may have
+    #[arg(long, env, default_value_t = 5000, value_name = "N")]
+    pub max_pages: u32,
+    /// Path of libpdfium.so; found by itself beside the program, in ./lib and in the system's folders
+    #[arg(long, env, value_name = "FILE")]
+    pub pdfium_lib: Option<PathBuf>,
+}
+
+impl RenderArgs {
+    pub fn renderer(&self) -> anyhow::Result<Renderer> {
+        let limits = Limits {
+            max_pages: self.max_pages,
+            page_pixels: self.render_max_megapixels * 1_000_000,
+            page_time: Duration::from_secs(self.render_timeout_seconds.max(1)),
+            memory: self.render_memory_mb << 20,
+        };
+        let program = std::env::current_exe().context("the path of this program")?;
+        Ok(Renderer::new(program, find_pdfium(self.pdfium_lib.as_deref())?, limits))
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Worker")]
+pub struct WorkerArgs {
+    /// Documents at a time
+    #[arg(long, env = "WORKER_CONCURRENCY", default_value_t = 1, value_name = "N")]
+    pub concurrency: usize,
+    /// Time between signs of life
+    #[arg(long, env, default_value_t = 5, value_name = "SECONDS")]
+    pub worker_heartbeat_seconds: u64,
+    /// Missed signs of life after which another worker takes over
+    #[arg(long, env, default_value_t = 9, value_name = "N")]
+    pub worker_missed_heartbeats: usize,
+}
+
+impl WorkerArgs {
+    pub fn settings(&self) -> WorkerSettings {
+        WorkerSettings {
+            concurrency: self.concurrency.max(1),
+            heartbeat: Duration::from_secs(self.worker_heartbeat_seconds.max(1)),
+            missed_heartbeats: self.worker_missed_heartbeats.max(2),
+        }
+    }
+}
+
+pub fn pipeline_settings(render: &RenderArgs, model: &ModelArgs) -> PipelineSettings {
+    PipelineSettings { zoom: render.render_zoom, crop_min_score: model.crop_min_score }
+}
+
+/// One line that names the setting and the remedy.
+fn require<T: Clone>(value: &Option<T>, name: &str, remedy: &str) -> anyhow::Result<T> {
+    value.clone().with_context(|| {
+        format!(
+            "{name} is not set; give it in the environment, in .env or as --{}: {remedy}",
+            name.to_lowercase().replace('_', "-")
+        )
+    })
+}
+
+fn unit(text: &str) -> Result<f32, String> {
+    in_range(text, 0.0, 1.0)
+}
+
+fn zoom(text: &str) -> Result<f32, String> {
+    in_range(text, 0.1, 20.0)
+}
+
+fn in_range(text: &str, low: f32, high: f32) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (low..=high).contains(&value) { Ok(value) } else { Err(format!("must be between {low} and {high}")) }
+}

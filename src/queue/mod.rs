@@ -1,0 +1,19 @@
+//! All that knows apalis: the job type, the schema and the worker. Jobs are enqueued by a trigger (migrations/0002_queue.sql).
+
+mod job;
+mod worker;
+
+pub use job::DocumentJob;
+pub use worker::{WorkerSettings, work};
+
+use apalis_postgres::PostgresStorage;
+use sqlx::PgPool;
+
+/// Creates apalis' schema, then ours, which refers to it.
+pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
+    use anyhow::Context;
+    PostgresStorage::setup(pool)
+        .await
+        .context("the queue's schema (extensions pgcrypto and hstore must be allowed)")?;
+    sqlx::migrate!().run(pool).await.context("docreader's schema")
+}

@@ -1,0 +1,116 @@
+//! The worker loop, in the shape that survived its trials with apalis-postgres 1.0: one job fetched at a time, NOTIFY with a
+//! poll beside it, a name never used before, panics caught, and a restart with a pause when the database goes away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis::prelude::*;
+use apalis_postgres::{Config, PostgresStorage};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::DocumentJob;
+use crate::documents;
+use crate::pipeline::{JobError, Pipeline, Processed};
+
+const POLL: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerSettings {
+    /// Documents at a time. The model takes one page at a time, whatever this says.
+    pub concurrency: usize,
+    pub heartbeat: Duration,
+    /// So many heartbeats missed, and another worker takes over.
+    pub missed_heartbeats: usize,
+}
+
+#[derive(Clone)]
+struct Context {
+    pipeline: Arc<Pipeline>,
+    stop: CancellationToken,
+}
+
+/// Processes documents until `stop` is cancelled, then hands back what it has begun and returns.
+pub async fn work(pipeline: Pipeline, settings: WorkerSettings, stop: CancellationToken) -> anyhow::Result<()> {
+    let context = Context { pipeline: Arc::new(pipeline), stop: stop.clone() };
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let mut pause = Duration::from_secs(1);
+    while !stop.is_cancelled() {
+        let name = format!("{}-{}", host.to_string_lossy(), Uuid::new_v4());
+        tracing::info!(worker = name, model = context.pipeline.model.slug(), "waiting for documents");
+        let started = std::time::Instant::now();
+        let ended = run(&name, &context, settings).await;
+        if stop.is_cancelled() {
+            break;
+        }
+        if started.elapsed() > LONGEST_PAUSE {
+            pause = Duration::from_secs(1);
+        }
+        let why = ended.err().map_or_else(|| "it ended".to_owned(), |e| e.to_string());
+        tracing::error!(worker = name, "worker stopped ({why}); starting again in {} s", pause.as_secs());
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => break,
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(())
+}
+
+async fn run(name: &str, context: &Context, settings: WorkerSettings) -> Result<(), WorkerError> {
+    let config = Config::default()
+        .queue(DocumentJob::QUEUE)
+        .batch_size(1)
+        .heartbeat_interval(settings.heartbeat)
+        .missed_heartbeats(settings.missed_heartbeats);
+    let backend = PostgresStorage::<DocumentJob>::new(&context.pipeline.pool)
+        .with_config(config)
+        .with_pubsub()
+        .poll_with_interval(POLL);
+    let stop = context.stop.clone();
+    WorkerBuilder::new(name)
+        .backend(backend)
+        .data(context.clone())
+        .concurrency(settings.concurrency)
+        .catch_panic()
+        .build(handle)
+        .run_until(async move {
+            stop.cancelled().await;
+            Ok::<_, WorkerError>(())
+        })
+        .await
+}
+
+async fn handle(job: DocumentJob, context: Data<Context>, attempt: Attempt) -> Result<Processed, BoxDynError> {
+    let id = job.document_id;
+    let pool = &context.pipeline.pool;
+    let attempt = attempt.current();
+    match context.pipeline.run(id, &context.stop).await {
+        Ok(processed) => {
+            tracing::info!(document = id, pages = processed.pages, detections = processed.detections, "document done");
+            Ok(processed)
+        }
+        Err(JobError::Stopped) => {
+            documents::release(pool, id).await?;
+            tracing::info!(document = id, "handed back");
+            Err(DeferredError::new(JobError::Stopped).into())
+        }
+        Err(JobError::Permanent(reason)) => {
+            tracing::warn!(document = id, reason, "document failed");
+            documents::fail(pool, id, &reason).await?;
+            Err(AbortError::new(JobError::Permanent(reason)).into())
+        }
+        Err(JobError::Transient(error)) if attempt >= DocumentJob::MAX_ATTEMPTS => {
+            tracing::error!(document = id, attempt, error = format!("{error:#}"), "document given up");
+            let reason = format!("Processing failed {attempt} times, the last time with: {error:#}");
+            documents::fail(pool, id, &reason).await?;
+            Err(JobError::Transient(error).into())
+        }
+        Err(JobError::Transient(error)) => {
+            tracing::warn!(document = id, attempt, error = format!("{error:#}"), "attempt failed, another will follow");
+            documents::release(pool, id).await?;
+            Err(JobError::Transient(error).into())
+        }
+    }
+}
