@@ -9,7 +9,7 @@ use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 pub struct S3Server {
     address: SocketAddr,
@@ -43,6 +43,8 @@ impl Drop for S3Server {
 
 async fn accept(listener: TcpListener, service: S3Service) {
     let http = Builder::new(TokioExecutor::new());
+    // Dropped with this task, and the connections with it.
+    let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors, most likely: let some connections end.
@@ -51,7 +53,8 @@ async fn accept(listener: TcpListener, service: S3Service) {
         };
         let _ = stream.set_nodelay(true);
         let connection = http.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
-        tokio::spawn(async move {
+        while connections.try_join_next().is_some() {}
+        connections.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "S3 connection");
             }

@@ -56,7 +56,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Processes a document from its first unfinished page on. Running it again, or twice at once, changes nothing.
-    #[tracing::instrument(skip(self, stop), fields(document = document_id))]
+    #[tracing::instrument(skip_all, fields(document = document_id))]
     pub async fn run(&self, document_id: i64, stop: &CancellationToken) -> Result<Processed, JobError> {
         let claim = documents::claim(&self.pool, document_id, self.model.id).await.map_err(transient)?;
         let mut processed = Processed { document_id, pages: 0, detections: 0 };

@@ -1,6 +1,6 @@
 //! Streams of unknown length into the bucket, hashed on the way, never wholly in memory.
 
-use futures_util::{Stream, StreamExt};
+use futures_util::stream::{Fuse, Stream, StreamExt};
 use s3::Bucket;
 use s3::error::S3Error;
 use s3::serde_types::Part;
@@ -50,7 +50,7 @@ impl Storage {
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
-        let mut source = Source { stream, hash: Sha256::new(), size: 0, limit };
+        let mut source = Source { stream: stream.fuse(), hash: Sha256::new(), size: 0, limit };
         let first = source.part().await?;
         if first.len() < PART {
             if !first.is_empty() {
@@ -115,13 +115,13 @@ where
 }
 
 struct Source<S> {
-    stream: S,
+    stream: Fuse<S>,
     hash: Sha256,
     size: u64,
     limit: u64,
 }
 
-impl<S> Source<S> {
+impl<S: Stream> Source<S> {
     /// The next `PART` bytes or a little more; fewer at the end.
     async fn part<E>(&mut self) -> Result<Vec<u8>, UploadError<E>>
     where

@@ -1,0 +1,86 @@
+//! When an upload fails, nothing of it is left: no row, no job, no object.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+
+use super::create::{pdf_form, post, url};
+use crate::common::{PATIENCE, TestApp, sample};
+
+async fn assert_nothing_is_left(app: &TestApp) {
+    assert_eq!(app.count("select count(*) from documents").await, 0);
+    assert_eq!(app.count("select count(*) from apalis.jobs").await, 0);
+    assert_eq!(app.storage.list("").await.unwrap(), Vec::<String>::new());
+    assert_eq!(app.count("select count(*) from uploads").await, 0);
+}
+
+#[tokio::test]
+async fn a_transaction_that_fails() {
+    let app = TestApp::new().await;
+    let server = app.serve(&[]).await;
+    // The job cannot be written: neither may the row, then.
+    sqlx::raw_sql("alter table apalis.jobs add constraint no_jobs check (false)").execute(&app.pool).await.unwrap();
+    let response = post(&server, pdf_form("Hello", sample(), "a.pdf")).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_nothing_is_left(&app).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_large() {
+    let app = TestApp::new().await;
+    let server = app.serve(&[("MAX_UPLOAD_MB", "7")]).await;
+    let response = post(&server, pdf_form("Hello", vec![7; 9 << 20], "a.pdf")).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body, json!({"detail": "The file is larger than the limit of 7340032 bytes (MAX_UPLOAD_MB)."}));
+    assert_nothing_is_left(&app).await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up() {
+    let app = TestApp::new().await;
+    let server = app.serve(&[]).await;
+    let host = url(&server).strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    for sent in [1000, 6 << 20] {
+        let mut stream = TcpStream::connect(&host).unwrap();
+        let head = "POST /api/create/ HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 99999999\r\n\r\n\
+                    --B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.pdf\"\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&vec![b'x'; sent]).unwrap();
+        // The upload has begun once its key is taken; only then does hanging up prove anything.
+        let started = Instant::now();
+        while app.count("select count(*) from uploads").await == 0 {
+            assert!(started.elapsed() < PATIENCE);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(stream);
+        while app.count("select count(*) from uploads").await > 0 {
+            assert!(started.elapsed() < PATIENCE, "the upload is not given up: {}", server.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_nothing_is_left(&app).await;
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_does_not_answer() {
+    let mut app = TestApp::new().await;
+    let server = app.serve(&[]).await;
+    let ready = url(&server).replace("/api/create/", "/readyz");
+    let answer = Client::new().get(&ready).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.json::<Value>().await.unwrap(), json!({"database": "ok", "storage": "ok"}));
+    app.s3 = None;
+    let response = post(&server, pdf_form("Hello", sample(), "a.pdf")).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(app.count("select count(*) from documents").await, 0);
+    assert_eq!(app.count("select count(*) from apalis.jobs").await, 0);
+    let answer = Client::new().get(&ready).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.json::<Value>().await.unwrap(), json!({"database": "ok", "storage": "unreachable"}));
+    let health = Client::new().get(ready.replace("readyz", "healthz")).send().await.unwrap();
+    assert_eq!(health.status(), StatusCode::OK);
+}

@@ -1,0 +1,8 @@
+//! `app serve` over HTTP.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod create;
+mod failures;
+mod memory;

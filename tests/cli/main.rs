@@ -1,0 +1,9 @@
+//! The command line: what a person types first, and what they get when it is wrong.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod detect;
+mod model;
+mod settings;
+mod up;

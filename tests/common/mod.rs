@@ -1,0 +1,171 @@
+//! The real thing for tests: an embedded PostgreSQL a test binary, and for each test a database, an S3 server and processes of
+//! the `app` binary. Everything is on loopback or unix sockets and ends with the test.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+pub mod pdf;
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use docreader::embedded::{Postgres, S3Server};
+use docreader::queue;
+use docreader::storage::{Storage, StorageSettings};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+pub use process::App;
+
+/// Nothing here takes this long unless it hangs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct TestApp {
+    pub pool: PgPool,
+    pub storage: Storage,
+    pub folder: tempfile::TempDir,
+    pub s3: Option<S3Server>,
+    environment: Vec<(String, String)>,
+}
+
+/// The server's admin address and the start of the addresses of its databases; it lives as long as the test binary.
+fn postgres() -> &'static (String, String) {
+    static POSTGRES: OnceLock<(String, String)> = OnceLock::new();
+    POSTGRES.get_or_init(|| {
+        let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        remove_stale(base);
+        let folder = base.join(format!("pg-{}", std::process::id()));
+        let (send, receive) = std::sync::mpsc::channel();
+        // A thread with a runtime of its own that never ends, since tests' runtimes come and go.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let postgres = Postgres::start(&folder).await.expect("embedded PostgreSQL");
+                send.send((postgres.url_of("postgres"), postgres.url_of("NAME"))).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        receive.recv().expect("embedded PostgreSQL")
+    })
+}
+
+/// Clusters of test binaries that have ended.
+fn remove_stale(base: &Path) {
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix("pg-").and_then(|pid| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+impl TestApp {
+    /// A migrated database of its own and an empty bucket.
+    pub async fn new() -> Self {
+        let (admin, template) = postgres();
+        let name = format!("test_{}", uuid::Uuid::new_v4().simple());
+        let pool = PgPool::connect(admin).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&pool).await.unwrap();
+        pool.close().await;
+        let url = template.replace("NAME", &name);
+        let pool = PgPoolOptions::new().max_connections(4).connect(&url).await.unwrap();
+        queue::migrate(&pool).await.unwrap();
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let s3 = S3Server::start(&folder.path().join("s3"), 0, "key", "secret").await.unwrap();
+        let storage = open_storage(&s3.endpoint());
+        storage.create_bucket().await.unwrap();
+        let environment = [
+            ("DATABASE_URL", url.as_str()),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_STORAGE_BUCKET_NAME", "bkt"),
+            ("AWS_S3_ENDPOINT_URL", &s3.endpoint()),
+            ("HOST", "127.0.0.1"),
+            ("PORT", "0"),
+            ("MODEL_PATH", "models/default"),
+            ("MODEL_DEVICE", "cpu"),
+        ]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .to_vec();
+        Self { pool, storage, folder, s3: Some(s3), environment }
+    }
+
+    /// Starts `app serve` and waits until it listens.
+    pub async fn serve(&self, settings: &[(&str, &str)]) -> App {
+        let mut app = self.start(&["serve"], settings);
+        app.url = Some(app.find_in_log("listening on ").await);
+        app
+    }
+
+    /// Starts `app work` with quick heartbeats.
+    pub fn work(&self, settings: &[(&str, &str)]) -> App {
+        let quick = [("WORKER_HEARTBEAT_SECONDS", "1"), ("WORKER_MISSED_HEARTBEATS", "3")];
+        self.start(&["work"], &[&quick, settings].concat())
+    }
+
+    pub fn start(&self, args: &[&str], settings: &[(&str, &str)]) -> App {
+        let own = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        App::start(args, self.environment.iter().cloned().chain(own), self.folder.path())
+    }
+
+    /// Registers an object as a document, as an admin would with plain SQL.
+    pub async fn insert(&self, title: &str, bytes: &[u8]) -> i64 {
+        let key = format!("media/{title}.pdf");
+        let object = docreader::storage::ObjectKey::parse(key.as_str()).unwrap();
+        self.storage.put(&object, bytes, "application/pdf").await.unwrap();
+        let insert = "insert into documents (title, object_key) values ($1, $2) returning id";
+        sqlx::query_scalar(insert).bind(title).bind(&key).fetch_one(&self.pool).await.unwrap()
+    }
+
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+
+    pub async fn status(&self, id: i64) -> (String, i32, Option<String>) {
+        let sql = "select status::text, pages_done, error from documents where id = $1";
+        sqlx::query_as(sql).bind(id).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Waits until a document is done or failed.
+    pub async fn finished(&self, id: i64) -> (String, i32, Option<String>) {
+        self.until(id, |(status, ..)| status == "done" || status == "failed").await
+    }
+
+    pub async fn until(
+        &self,
+        id: i64,
+        wanted: impl Fn(&(String, i32, Option<String>)) -> bool,
+    ) -> (String, i32, Option<String>) {
+        let started = Instant::now();
+        loop {
+            let status = self.status(id).await;
+            if wanted(&status) {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "document {id} stays {status:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+pub fn open_storage(endpoint: &str) -> Storage {
+    Storage::new(&StorageSettings {
+        bucket: "bkt".into(),
+        region: "us-east-1".into(),
+        endpoint: Some(endpoint.into()),
+        access_key: "key".into(),
+        secret_key: "secret".into(),
+        custom_domain: None,
+        acl: None,
+    })
+    .unwrap()
+}
+
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+pub fn sample() -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/amt_handbook_sample.pdf")).unwrap()
+}

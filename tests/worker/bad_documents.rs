@@ -1,0 +1,98 @@
+//! Files that are no good: each fails its document with a sentence for a person, and the worker goes on.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::{PATIENCE, TestApp, fixture, pdf, sample};
+
+#[tokio::test]
+async fn each_bad_file_says_why_and_the_worker_lives() {
+    let app = TestApp::new().await;
+    let whole = sample();
+    let mut cases = vec![];
+    for (name, bytes, expected) in [
+        ("empty", vec![], "The file is empty (0 bytes)."),
+        ("text", b"not a pdf".to_vec(), "The file is not a PDF: it has no %PDF- header."),
+        ("truncated", whole[..whole.len() / 3].to_vec(), "The PDF is damaged or incomplete and cannot be opened."),
+        ("header only", b"%PDF-1.4\n%%EOF\n".to_vec(), "The PDF is damaged or incomplete and cannot be opened."),
+        (
+            "encrypted",
+            std::fs::read(fixture("encrypted.pdf")).unwrap(),
+            "The PDF is protected by a password, so its pages cannot be read.",
+        ),
+        ("no pages", pdf::no_pages(), "The PDF has no pages."),
+        (
+            "huge",
+            pdf::huge(),
+            "Page 1 is 200000 × 200000 pt, which makes 90000 megapixels; the limit is 40 (RENDER_MAX_MEGAPIXELS).",
+        ),
+        ("endless", pdf::endless(), "Page 1 took longer than the limit of 1 s (RENDER_TIMEOUT_SECONDS)."),
+    ] {
+        cases.push((app.insert(name, &bytes).await, name, expected));
+    }
+    let good = app.insert("good", &whole).await;
+    let worker = app.work(&[("RENDER_TIMEOUT_SECONDS", "1")]);
+    for (id, name, expected) in cases {
+        let (status, pages, error) = app.finished(id).await;
+        assert_eq!((status.as_str(), pages, error.as_deref()), ("failed", 0, Some(expected)), "{name}");
+    }
+    assert_eq!(app.finished(good).await, ("done".into(), 1, None));
+    assert_eq!(worker.log().matches("waiting for documents").count(), 1, "the worker never had to start again");
+    // A file's own fault is not tried again.
+    let tried_once = "select count(*) from apalis.jobs where attempts = 1 and status = 'Killed'";
+    assert_eq!(app.count(tried_once).await, 8);
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_fails_its_document() {
+    let app = TestApp::new().await;
+    let insert = "insert into documents (title, object_key) values ('x', 'media/gone.pdf') returning id";
+    let id: i64 = sqlx::query_scalar(insert).fetch_one(&app.pool).await.unwrap();
+    let _worker = app.work(&[]);
+    let (status, _, error) = app.finished(id).await;
+    assert_eq!(
+        (status.as_str(), error.as_deref()),
+        ("failed", Some("The uploaded file is not in the bucket: media/gone.pdf"))
+    );
+}
+
+#[tokio::test]
+async fn a_renderer_that_crashes_fails_its_document() {
+    let app = TestApp::new().await;
+    let worker = app.work(&[("RENDER_TIMEOUT_SECONDS", "30")]);
+    let id = app.insert("endless", &pdf::endless()).await;
+    app.until(id, |(status, ..)| status == "processing").await;
+    let started = Instant::now();
+    let child = loop {
+        if let Some(&child) = worker.children().first()
+            && worker.log().contains("Running for page 1")
+        {
+            break child;
+        }
+        assert!(started.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    kill(Pid::from_raw(child), Signal::SIGABRT).unwrap();
+    let (status, _, error) = app.finished(id).await;
+    let error = error.unwrap();
+    assert!(status == "failed" && error.starts_with("Page 1 made the renderer crash (SIGABRT)"), "{error}");
+    let next = app.insert("good", &sample()).await;
+    assert_eq!(app.finished(next).await, ("done".into(), 1, None));
+}
+
+#[tokio::test]
+async fn a_renderer_that_wants_too_much_memory_fails_its_document() {
+    let app = TestApp::new().await;
+    // An image of 30,000 × 30,000 pixels that decodes to 2.7 GB.
+    let image = "<< /Type /XObject /Subtype /Image /Width 30000 /Height 30000 /ColorSpace /DeviceRGB /BitsPerComponent 8 /Length 3 >>\nstream\nabc\nendstream";
+    let bytes =
+        pdf::one_page("0 0 200 200", "200 0 0 200 0 0 cm /X Do", "/XObject << /X 5 0 R >>", vec![image.to_owned()]);
+    let id = app.insert("bomb", &bytes).await;
+    let worker = app.work(&[("RENDER_MEMORY_MB", "256")]);
+    let (status, _, error) = app.finished(id).await;
+    // pdfium may refuse the image and leave it out, or run into the limit: both are fine, a worker of gigabytes is not.
+    assert!(status == "done" || error.is_some_and(|e| e.contains("RENDER_MEMORY_MB")));
+    assert!(worker.rss_mb() < 300);
+}

@@ -1,0 +1,89 @@
+//! What a processed document leaves.
+
+use docreader::storage::ObjectKey;
+use serde_json::Value;
+
+use crate::common::{TestApp, fixture, sample};
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    ordinal: i32,
+    class_id: i32,
+    label: String,
+    score: f32,
+    x0_pt: f32,
+    y1_pt: f32,
+    x0_px: f32,
+    y0_px: f32,
+    y1_px: f32,
+    mask_rle: Value,
+    crop_key: Option<String>,
+}
+
+#[tokio::test]
+async fn rows_and_objects_are_those_of_app_detect() {
+    let app = TestApp::new().await;
+    let id = app.insert("handbook", &sample()).await;
+    let _worker = app.work(&[("CROP_MIN_SCORE", "0.9")]);
+    assert_eq!(app.finished(id).await, ("done".into(), 1, None));
+
+    let mut detect = app.start(&["detect", "samples/amt_handbook_sample.pdf", "--json"], &[]);
+    assert!(detect.exit().await.success());
+    let report: Value = serde_json::from_str(&detect.log()).unwrap();
+    let expected = report["pages"][0]["detections"].as_array().unwrap();
+
+    let page: (i32, i32, f32, f32, String) =
+        sqlx::query_as("select width_px, height_px, width_pt, height_pt, overlay_key from pages")
+            .fetch_one(&app.pool)
+            .await
+            .unwrap();
+    assert_eq!(report["pages"][0]["width_px"], page.0);
+    assert_eq!(report["pages"][0]["height_px"], page.1);
+    assert!((page.0 as f32 / page.2 - 1.5).abs() < 0.01 && (page.1 as f32 / page.3 - 1.5).abs() < 0.01);
+
+    let rows: Vec<Row> =
+        sqlx::query_as("select * from detections order by ordinal").fetch_all(&app.pool).await.unwrap();
+    assert_eq!(rows.len(), expected.len());
+    assert!(!rows.is_empty());
+    let mut keys = vec![page.4.clone(), "media/handbook.pdf".to_owned()];
+    for (i, (row, want)) in rows.iter().zip(expected).enumerate() {
+        let close = |got: f32, want: &Value| (f64::from(got) - want.as_f64().unwrap()).abs() < 1e-3;
+        assert_eq!((row.ordinal, row.class_id), (i as i32, want["class_id"].as_i64().unwrap() as i32));
+        assert_eq!(row.label, want["label"].as_str().unwrap());
+        assert!(close(row.score, &want["score"]));
+        assert!(close(row.x0_px, &want["box_px"][0]) && close(row.y1_px, &want["box_px"][3]));
+        assert!(close(row.x0_pt, &want["box_pt"][0]) && close(row.y1_pt, &want["box_pt"][3]));
+        assert_eq!(row.mask_rle, want["mask_rle"]);
+        assert_eq!(row.crop_key.is_some(), row.score >= 0.9);
+        keys.extend(row.crop_key.clone());
+    }
+    assert!(keys.len() > 2, "no crop to look at");
+    keys.sort();
+    assert_eq!(app.storage.list("").await.unwrap(), keys);
+
+    // A crop is the region that its row says.
+    let first = &rows[0];
+    let copy = app.folder.path().join("crop.png");
+    app.storage.fetch(&ObjectKey::parse(first.crop_key.clone().unwrap()).unwrap(), &copy).await.unwrap();
+    let crop = image::open(&copy).unwrap();
+    assert_eq!(crop.height(), first.y1_px.ceil() as u32 - first.y0_px as u32);
+    let job: (String, Value) =
+        sqlx::query_as("select status, last_result from apalis.jobs").fetch_one(&app.pool).await.unwrap();
+    assert_eq!(job.0, "Done");
+    assert_eq!(job.1["Ok"]["detections"], rows.len());
+}
+
+#[tokio::test]
+async fn a_long_document_does_not_make_the_worker_grow() {
+    let app = TestApp::new().await;
+    let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
+    let worker = app.work(&[]);
+    app.until(id, |(_, pages, _)| *pages >= 15).await;
+    let early = worker.rss_mb();
+    assert_eq!(app.finished(id).await, ("done".into(), 58, None));
+    let late = worker.rss_mb();
+    println!("app work after 15 pages: {early} MiB, after 58: {late} MiB");
+    assert!(late <= early + early / 5, "{early} MiB after 15 pages, {late} after 58");
+    assert!(worker.log().contains("Running for page 3 of 58"));
+    assert_eq!(app.count("select count(distinct number) from pages").await, 58);
+}
