@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,6 +15,7 @@ use anyhow::{Context, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
@@ -70,7 +72,8 @@ impl Postgres {
 
     /// The address of another database of this server.
     pub fn url_of(&self, database: &str) -> String {
-        format!("postgres://app@localhost/{database}?host={}", self.run.display())
+        let run = percent_encode(self.run.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+        format!("postgres://app@localhost/{database}?host={run}")
     }
 
     /// Resolves when the server has ended, which it should not.

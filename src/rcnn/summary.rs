@@ -76,5 +76,8 @@ pub fn export(model: &Model, config: &Path, folder: &Path) -> Result<()> {
     // Written last and renamed, so a folder with weights is a whole model.
     let part = folder.join("model.safetensors.part");
     candle_core::safetensors::save(&tensors, &part)?;
+    // candle's writer makes it readable by its owner only.
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&part, readable).map_err(|e| Error::file(&part, e))?;
     std::fs::rename(&part, &weights).map_err(|e| Error::file(&weights, e))
 }

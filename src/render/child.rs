@@ -36,7 +36,7 @@ pub fn run_child(args: &ChildArgs) -> io::Result<()> {
     };
     let pdfium = Pdfium::new(bindings);
     let document = match pdfium.load_pdf_from_file(&args.pdf, None) {
-        Ok(document) if document.pages().len() > 0 => document,
+        Ok(document) if !document.pages().is_empty() => document,
         Ok(_) => return reply(&mut out, &Reply::Failed(Failure::NoPages)),
         Err(e) => return reply(&mut out, &Reply::Failed(open_failure(e))),
     };
@@ -110,7 +110,7 @@ fn render(document: &PdfDocument, request: &Request, limit: u64, pixels: &mut Ve
     let side = |points: f32| (f64::from(points) * f64::from(request.zoom)).round().max(1.0);
     let (width, height) = (side(width_pt), side(height_pt));
     // Compared as floats first: pages may claim billions of points.
-    if !(width * height <= limit as f64) {
+    if width * height > limit as f64 {
         let megapixels = (width * height / 1e6).ceil() as u64;
         return Err(Failure::PageTooLarge { width_pt, height_pt, megapixels, limit: limit / 1_000_000 });
     }

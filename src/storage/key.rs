@@ -1,3 +1,5 @@
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::StorageError;
 
 /// The name of an object: 1 to 1024 bytes, no control characters, and no part that is `.` or `..`, which would leave the
@@ -25,17 +27,21 @@ pub fn page_prefix(document_id: i64, model_slug: &str, page: u32) -> String {
     format!("results/{document_id}/{model_slug}/page-{page}")
 }
 
-/// Percent-encodes all but what Django leaves in URLs of files.
+/// What Django leaves as it is in URLs of files; everything else is percent-encoded.
+const SAFE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'*')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'\'')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'-');
+
 pub(super) fn percent_encode(key: &str) -> String {
-    let mut url = String::with_capacity(key.len());
-    for byte in key.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => url.push(byte.into()),
-            b'/' | b'~' | b'!' | b'*' | b'(' | b')' | b'\'' | b'_' | b'.' | b'-' => url.push(byte.into()),
-            _ => url.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    url
+    utf8_percent_encode(key, SAFE).to_string()
 }
 
 #[cfg(test)]

@@ -1,0 +1,28 @@
+# make demo: from nothing to detections of a real PDF. make test: all tests. Both install what is missing (Debian).
+PDF ?= samples/amt_handbook_sample.pdf
+
+.PHONY: demo test setup lint sqlx
+
+demo: setup
+	cargo build --release --locked --bin app
+	scripts/demo.sh "$(PDF)"
+
+test: setup
+	cargo test --locked --all-targets
+
+# Formatting, lints, and whether .sqlx fits the queries and the schema.
+lint: setup
+	scripts/install-sqlx-cli.sh
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	scripts/with-postgres.sh cargo sqlx prepare --check
+
+# After a query or a migration has changed: writes .sqlx. The first line builds the dependencies, whose own queries do not
+# belong in there; it may fail for want of the new query.
+sqlx: setup
+	scripts/install-sqlx-cli.sh
+	-cargo check
+	scripts/with-postgres.sh cargo sqlx prepare
+
+setup:
+	@scripts/setup.sh
