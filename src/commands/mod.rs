@@ -11,7 +11,8 @@ mod work;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 /// Finds titles, text, lists, tables and figures in PDFs: a Detectron2 model behind a REST API.
@@ -59,7 +60,15 @@ pub fn main() -> ExitCode {
         eprintln!("error: .env: {e}");
         return ExitCode::FAILURE;
     }
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) if matches!(e.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) => {
+            eprintln!("{}", wrong_value(&e));
+            return ExitCode::FAILURE;
+        }
+        Err(e) => e.exit(),
+    };
+    let result = match cli.command {
         Command::RenderChild(args) => render_child::run(&args),
         Command::Model(command) => model::run(command),
         Command::Detect(args) => block_on(detect::run(args)),
@@ -74,6 +83,25 @@ pub fn main() -> ExitCode {
             eprintln!("error: {e:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// One line for a wrong value, whose source may be a flag, the environment or `.env`.
+fn wrong_value(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let flag = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.split_whitespace().next().unwrap_or_default(),
+        _ => "",
+    };
+    let command = Cli::command();
+    let variable = command.get_subcommands().flat_map(|c| c.get_arguments()).find_map(|a| {
+        let wanted = a.get_long().is_some_and(|long| flag == format!("--{long}"));
+        a.get_env().filter(|_| wanted)
+    });
+    match variable {
+        Some(name) => format!("{first}; correct the flag, or {} in the environment or .env", name.to_string_lossy()),
+        None => format!("{first}; see --help"),
     }
 }
 

@@ -45,17 +45,24 @@ pub enum Saved {
 pub async fn save_page(pool: &PgPool, document_id: i64, model_id: i64, page: &PageResult) -> sqlx::Result<Saved> {
     let mut tx = pool.begin().await?;
     // The lock on the document's row makes workers that race for it take turns.
-    let processing =
-        sqlx::query_scalar!("select id from documents where id = $1 and status = 'processing' for update", document_id)
-            .fetch_optional(&mut *tx)
-            .await?;
-    if processing.is_none() {
-        return Ok(Saved::Unwanted);
+    let document = sqlx::query!(
+        r#"select status in ('pending', 'processing') as "wanted!",
+               exists (select 1 from pages where document_id = $1 and model_id = $2 and number = $3) as "saved!"
+           from documents where id = $1 for update"#,
+        document_id,
+        model_id,
+        page.number as i32
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    match document {
+        Some(document) if document.saved => return Ok(Saved::Before),
+        Some(document) if document.wanted => {}
+        _ => return Ok(Saved::Unwanted),
     }
     let page_id = sqlx::query_scalar!(
         "insert into pages (document_id, model_id, number, width_pt, height_pt, width_px, height_px, overlay_key, render_ms, detect_ms)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-         on conflict (document_id, model_id, number) do nothing
          returning id",
         document_id,
         model_id,
@@ -68,9 +75,8 @@ pub async fn save_page(pool: &PgPool, document_id: i64, model_id: i64, page: &Pa
         page.render_ms as i32,
         page.detect_ms as i32
     )
-    .fetch_optional(&mut *tx)
+    .fetch_one(&mut *tx)
     .await?;
-    let Some(page_id) = page_id else { return Ok(Saved::Before) };
     let d = &page.detections;
     let column = |f: fn(&DetectionRow) -> f32| d.iter().map(f).collect::<Vec<f32>>();
     sqlx::query!(

@@ -85,10 +85,11 @@ pub async fn set_page_count(pool: &PgPool, id: i64, pages: u32, size: u64, sha25
     Ok(())
 }
 
-/// Marks a document as done once all its pages are there.
+/// Marks a document as done once all its pages are there. `pending` counts too: a worker that was given up for dead may have
+/// released the document while another was at it.
 pub async fn finish(pool: &PgPool, id: i64) -> sqlx::Result<()> {
     sqlx::query!(
-        "update documents set status = 'done', finished_at = now() where id = $1 and status = 'processing'",
+        "update documents set status = 'done', finished_at = now() where id = $1 and status in ('pending', 'processing')",
         id
     )
     .execute(pool)

@@ -210,7 +210,7 @@ async fn check_header(pdf: &Path) -> Result<(), RenderError> {
     Ok(())
 }
 
-/// Looks for `libpdfium.so`: the setting, beside the program (also in `lib` there or one level up), `./lib`, the system.
+/// Looks for `libpdfium.so`: the setting, beside the program (also in `lib` there or up to two levels up), `./lib`, the system.
 pub fn find_pdfium(setting: Option<&Path>) -> Result<PathBuf, RenderError> {
     const NAME: &str = "libpdfium.so";
     if let Some(path) = setting {
@@ -225,6 +225,7 @@ pub fn find_pdfium(setting: Option<&Path>) -> Result<PathBuf, RenderError> {
         folder.into(),
         folder.join("lib"),
         folder.join("../lib"),
+        folder.join("../../lib"),
         "lib".into(),
         "/usr/local/lib".into(),
         "/usr/lib".into(),
