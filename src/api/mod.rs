@@ -1,10 +1,7 @@
 //! The REST API.
 
 mod create;
-mod drf;
-mod form;
 mod health;
-mod receive;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -50,11 +47,11 @@ pub fn start(pool: PgPool, storage: Storage, settings: &ServerSettings) -> anyho
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
-            .service(create::resource("/api/create/"))
-            .service(create::resource("/api/create"))
+            .service(create::resource())
+            .service(create::resource_without_slash())
             .route("/healthz", web::get().to(health::healthz))
             .route("/readyz", web::get().to(health::readyz))
-            .default_service(web::to(drf::not_found))
+            .default_service(web::to(create::drf::not_found))
     })
     .workers(THREADS)
     .client_request_timeout(Duration::from_secs(10))

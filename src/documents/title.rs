@@ -16,14 +16,16 @@ pub enum TitleError {
 impl Title {
     pub const MAX_CHARS: usize = 200;
 
-    pub fn parse(text: &str) -> Result<Self, TitleError> {
+    /// All that is wrong with a text, if anything is.
+    pub fn parse(text: &str) -> Result<Self, Vec<TitleError>> {
         let text = text.trim();
-        match text.chars().count() {
-            0 => Err(TitleError::Blank),
-            _ if text.contains('\0') => Err(TitleError::Nul),
-            n if n > Self::MAX_CHARS => Err(TitleError::TooLong),
-            _ => Ok(Self(text.to_owned())),
+        if text.is_empty() {
+            return Err(vec![TitleError::Blank]);
         }
+        let checks =
+            [(text.chars().count() > Self::MAX_CHARS, TitleError::TooLong), (text.contains('\0'), TitleError::Nul)];
+        let errors: Vec<TitleError> = checks.into_iter().filter(|(wrong, _)| *wrong).map(|(_, e)| e).collect();
+        if errors.is_empty() { Ok(Self(text.to_owned())) } else { Err(errors) }
     }
 
     pub fn as_str(&self) -> &str {
@@ -38,9 +40,9 @@ mod tests {
     #[test]
     fn limits() {
         assert_eq!(Title::parse("  pad  ").unwrap().as_str(), "pad");
-        assert_eq!(Title::parse(" \t"), Err(TitleError::Blank));
+        assert_eq!(Title::parse(" \t"), Err(vec![TitleError::Blank]));
         assert!(Title::parse(&"ä".repeat(200)).is_ok());
-        assert_eq!(Title::parse(&"ä".repeat(201)), Err(TitleError::TooLong));
-        assert_eq!(Title::parse("a\0b"), Err(TitleError::Nul));
+        assert_eq!(Title::parse(&"ä".repeat(201)), Err(vec![TitleError::TooLong]));
+        assert_eq!(Title::parse(&"\0a".repeat(101)), Err(vec![TitleError::TooLong, TitleError::Nul]));
     }
 }

@@ -1,0 +1,185 @@
+//! `/api/create/`, the tutorial's endpoint: a client of the Django application finds it as it was.
+//!
+//! The order of things is DRF's: negotiate, authenticate, then look at the method and only then at the body.
+
+mod body;
+pub mod drf;
+mod form;
+mod metadata;
+mod negotiate;
+mod page;
+mod python_json;
+mod receive;
+mod refused;
+
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, VARY};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{self, Payload};
+use actix_web::{HttpRequest, HttpResponse, Resource};
+use base64::Engine;
+use serde::Serialize;
+
+use self::form::{Form, Valid};
+use self::metadata::metadata;
+use self::negotiate::{Refusal, Renderer, negotiate};
+use self::receive::MultipartBody;
+use self::refused::Refused;
+use super::State;
+use crate::documents::{self, NewDocument};
+
+pub const PATH: &str = "/api/create/";
+
+pub fn resource() -> Resource {
+    web::resource(PATH).default_service(web::to(dispatch))
+}
+
+/// Without the slash: Django redirects what can be; a POST is served, since its body would be lost.
+pub fn resource_without_slash() -> Resource {
+    web::resource(PATH.trim_end_matches('/'))
+        .route(web::get().to(redirect))
+        .route(web::head().to(redirect))
+        .default_service(web::to(dispatch))
+}
+
+async fn redirect(request: HttpRequest) -> HttpResponse {
+    let query = match request.query_string() {
+        "" => String::new(),
+        query => format!("?{query}"),
+    };
+    let mut response = HttpResponse::MovedPermanently()
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((LOCATION, format!("{PATH}{query}")))
+        .finish();
+    response.head_mut().set_camel_case_headers(true);
+    response
+}
+
+async fn dispatch(request: HttpRequest, payload: Payload, state: web::Data<State>) -> HttpResponse {
+    let renderer = match negotiate(&request) {
+        Ok(renderer) => renderer,
+        Err(refusal) => return refuse(&request, refusal),
+    };
+    let detail = |status, text: &str| drf::detail(&request, renderer, status, text);
+    if let Some(reason) = bad_credentials(&request) {
+        return detail(StatusCode::FORBIDDEN, reason);
+    }
+    match request.method() {
+        &Method::GET | &Method::HEAD => list(&request, renderer, &state).await,
+        &Method::POST => create(request, renderer, payload, state).await,
+        &Method::OPTIONS => drf::answer(&request, renderer, StatusCode::OK, &metadata()),
+        method => detail(StatusCode::METHOD_NOT_ALLOWED, &format!("Method \"{method}\" not allowed.")),
+    }
+}
+
+/// Negotiation failed before a session was looked for, so the answer does not vary by cookie.
+fn refuse(request: &HttpRequest, refusal: Refusal) -> HttpResponse {
+    let json = Renderer::Json { indent: 0 };
+    let mut response = match refusal {
+        Refusal::NotFound => drf::detail(request, json, StatusCode::NOT_FOUND, "Not found."),
+        Refusal::NotAcceptable => {
+            drf::detail(request, json, StatusCode::NOT_ACCEPTABLE, "Could not satisfy the request Accept header.")
+        }
+    };
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+/// No authentication is needed, but DRF refuses a Basic pair that fits no user; other schemes are ignored. There are no users.
+fn bad_credentials(request: &HttpRequest) -> Option<&'static str> {
+    let header = request.headers().get(AUTHORIZATION)?;
+    let parts: Vec<&[u8]> = header.as_bytes().split(u8::is_ascii_whitespace).filter(|p| !p.is_empty()).collect();
+    if !parts.first()?.eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    match parts[1..] {
+        [] => Some("Invalid basic header. No credentials provided."),
+        [pair] => match base64::engine::general_purpose::STANDARD.decode(pair) {
+            Ok(decoded) if decoded.contains(&b':') => Some("Invalid username/password."),
+            _ => Some("Invalid basic header. Credentials not correctly base64 encoded."),
+        },
+        _ => Some("Invalid basic header. Credentials string should not contain spaces."),
+    }
+}
+
+#[derive(Serialize)]
+struct DocumentJson<'a> {
+    title: &'a str,
+    file: String,
+}
+
+async fn list(request: &HttpRequest, renderer: Renderer, state: &State) -> HttpResponse {
+    match documents::list(&state.pool).await {
+        Ok(rows) => {
+            let body: Vec<_> = rows
+                .iter()
+                .map(|row| DocumentJson { title: &row.title, file: state.storage.url(&row.object_key) })
+                .collect();
+            drf::answer(request, renderer, StatusCode::OK, &body)
+        }
+        Err(error) => Refused::from(error).answer(request, renderer),
+    }
+}
+
+async fn create(request: HttpRequest, renderer: Renderer, payload: Payload, state: web::Data<State>) -> HttpResponse {
+    if body::kind(&request) == body::Kind::Multipart {
+        // A task of its own: it cleans up even when the client hangs up and this handler is dropped.
+        let task = actix_web::rt::spawn(async move {
+            store(&state, &request, renderer, payload)
+                .await
+                .unwrap_or_else(|refused| refused.answer(&request, renderer))
+        });
+        return task.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "an upload's task ended");
+            HttpResponse::InternalServerError().finish()
+        });
+    }
+    // Only a multipart form can hold a file, so all others lack something.
+    let form = body::read(&request, payload).await;
+    match form.and_then(|form| form.validate().map_err(Refused::Fields)) {
+        Ok(_) => HttpResponse::InternalServerError().finish(),
+        Err(refused) => refused.answer(&request, renderer),
+    }
+}
+
+async fn store(
+    state: &State,
+    request: &HttpRequest,
+    renderer: Renderer,
+    payload: Payload,
+) -> Result<HttpResponse, Refused> {
+    let body = MultipartBody::new(request.headers(), payload)?;
+    let _turn = state.uploads.acquire().await;
+    let mut form = Form::default();
+    let stored = match state.receive(body, &mut form).await {
+        Ok(()) => match form.validate() {
+            Ok(valid) => insert(state, &valid).await.map(|()| valid).map_err(Refused::from),
+            Err(errors) => Err(Refused::Fields(errors)),
+        },
+        Err(error) => Err(error.into()),
+    };
+    match stored {
+        Ok(Valid { title, key, .. }) => {
+            let body = DocumentJson { title: title.as_str(), file: state.storage.url(key.as_str()) };
+            Ok(drf::answer(request, renderer, StatusCode::CREATED, &body))
+        }
+        Err(refused) => {
+            state.discard(&mut form).await;
+            Err(refused)
+        }
+    }
+}
+
+/// The row and its job, in one transaction.
+async fn insert(state: &State, valid: &Valid) -> sqlx::Result<()> {
+    let new = NewDocument {
+        title: &valid.title,
+        object_key: valid.key.as_str(),
+        size: valid.upload.size,
+        sha256: &valid.upload.sha256,
+    };
+    let mut tx = state.pool.begin().await?;
+    let id = documents::insert(&mut tx, &new).await?;
+    tx.commit().await?;
+    tracing::info!(document = id, key = new.object_key, size = new.size, "uploaded");
+    Ok(())
+}

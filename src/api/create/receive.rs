@@ -1,0 +1,253 @@
+//! Reads a request's body into a form, sending a file to the bucket as it arrives.
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::error::PayloadError;
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
+use actix_web::web::{Bytes, Payload};
+use futures_util::{Stream, StreamExt, TryStreamExt};
+
+use super::super::State;
+use super::form::{FileField, Form, TitleField};
+use crate::documents::{self, FileName, FileNameError};
+use crate::storage::{ObjectKey, StorageError, UploadError};
+
+/// A client that sends nothing for this long is gone.
+const IDLE: Duration = Duration::from_secs(30);
+/// What a form may hold beside its file, in bytes (Django's DATA_UPLOAD_MAX_MEMORY_SIZE).
+const MAX_FIELDS: usize = 2_621_440;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    #[error("Multipart form parse error - {0}")]
+    Multipart(String),
+    #[error("The request's body broke off: {0}")]
+    BrokeOff(String),
+    #[error("The client sent nothing for {} s.", IDLE.as_secs())]
+    Idle,
+    #[error("The form's fields are larger than {MAX_FIELDS} bytes.")]
+    FieldsTooLarge,
+    #[error("The file is larger than the limit of {limit} bytes (MAX_UPLOAD_MB).")]
+    FileTooLarge { limit: u64 },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Reads a body that is no multipart form.
+pub async fn read_body(payload: Payload) -> Result<Vec<u8>, ReceiveError> {
+    let mut body = vec![];
+    let mut chunks = pin!(patient(payload, |e| ReceiveError::BrokeOff(e.to_string())));
+    while let Some(chunk) = chunks.try_next().await? {
+        if body.len() + chunk.len() > MAX_FIELDS {
+            return Err(ReceiveError::FieldsTooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// A multipart body. Django takes one that ends without its last boundary for what came until then; a body that the client broke
+/// off is something else, so the end of the stream is watched.
+pub struct MultipartBody {
+    multipart: Multipart,
+    ended: Rc<Cell<bool>>,
+}
+
+impl MultipartBody {
+    pub fn new(headers: &HeaderMap, payload: Payload) -> Result<Self, ReceiveError> {
+        check_boundary(headers)?;
+        let ended = Rc::new(Cell::new(false));
+        Ok(Self { multipart: Multipart::new(headers, watch(payload, ended.clone())), ended })
+    }
+}
+
+fn watch(payload: Payload, ended: Rc<Cell<bool>>) -> impl Stream<Item = Result<Bytes, PayloadError>> {
+    futures_util::stream::unfold((payload, ended), |(mut payload, ended)| async {
+        let item = payload.next().await;
+        ended.set(item.is_none());
+        item.map(|item| (item, (payload, ended)))
+    })
+    // actix-multipart asks again after the end.
+    .fuse()
+}
+
+/// What Django says of a Content-Type without a usable boundary.
+fn check_boundary(headers: &HeaderMap) -> Result<(), ReceiveError> {
+    let bytes = headers.get(CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
+    if !bytes.is_ascii() {
+        let latin1: String = bytes.iter().map(|&b| char::from(b)).collect();
+        return Err(ReceiveError::Multipart(format!("Invalid non-ASCII Content-Type in multipart: {latin1}")));
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let boundary = text.split(';').skip(1).find_map(|p| {
+        let (name, value) = p.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"').to_owned())
+    });
+    let valid =
+        |b: &str| (1..=201).contains(&b.len()) && b.bytes().all(|c| (b' '..=b'~').contains(&c)) && !b.ends_with(' ');
+    match boundary.as_deref() {
+        Some(boundary) if valid(boundary) => Ok(()),
+        other => Err(ReceiveError::Multipart(format!("Invalid boundary in multipart: {}", other.unwrap_or("None")))),
+    }
+}
+
+impl State {
+    /// Reads all parts of a multipart form. What was stored is in `form` even when an error ends the reading.
+    pub async fn receive(&self, body: MultipartBody, form: &mut Form) -> Result<(), ReceiveError> {
+        let MultipartBody { multipart, ended } = body;
+        let result = self.receive_parts(multipart, form).await;
+        match result {
+            Err(ReceiveError::BrokeOff(_)) if ended.get() => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn receive_parts(&self, multipart: Multipart, form: &mut Form) -> Result<(), ReceiveError> {
+        let mut budget = MAX_FIELDS;
+        let mut fields = pin!(patient(multipart, broke_off));
+        while let Some(field) = fields.try_next().await? {
+            let name = field.name().unwrap_or_default().to_owned();
+            let sent = field.content_disposition().and_then(|d| d.get_filename()).unwrap_or_default().to_owned();
+            match (name.as_str(), sent.is_empty()) {
+                ("file", false) => self.receive_file(&sent, field, form).await?,
+                // A file wins over a text of its name, wherever it stands.
+                ("file", true) => {
+                    drain(field).await?;
+                    if matches!(form.file, FileField::Missing) {
+                        form.file = FileField::NotAFile;
+                    }
+                }
+                ("title", true) => {
+                    let (text, end) = text(field, &mut budget).await?;
+                    form.title = TitleField::Text(text);
+                    end?;
+                }
+                ("title", false) => {
+                    drain(field).await?;
+                    form.title = TitleField::NotAString;
+                }
+                _ => {
+                    drain(field).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive_file(&self, sent: &str, field: Field, form: &mut Form) -> Result<(), ReceiveError> {
+        let name = match FileName::parse(sent) {
+            Ok(name) => name,
+            Err(FileNameError::Missing) => return drain(field).await.map(|_| ()),
+            Err(error) => {
+                let size = drain(field).await?;
+                self.discard(form).await;
+                form.file = if size == 0 { FileField::Empty } else { FileField::BadName(error) };
+                return Ok(());
+            }
+        };
+        let content_type =
+            field.content_type().map_or("application/octet-stream".to_owned(), |t| t.essence_str().to_owned());
+        let key = self.reserve(&name).await?;
+        let stream = pin!(patient(field, broke_off));
+        let stored = self.storage.put_stream(&key, &content_type, self.max_upload, stream).await;
+        match stored {
+            Ok(upload) => {
+                self.discard(form).await;
+                form.file = if upload.size > 0 {
+                    FileField::Stored(key, upload)
+                } else {
+                    documents::forget_upload(&self.pool, key.as_str()).await?;
+                    FileField::Empty
+                };
+                Ok(())
+            }
+            Err(error) => {
+                self.remove(&key).await;
+                Err(match error {
+                    UploadError::TooLarge { limit } => ReceiveError::FileTooLarge { limit },
+                    UploadError::Storage(e) => e.into(),
+                    UploadError::Sender(e) => e,
+                })
+            }
+        }
+    }
+
+    /// Takes the name's key below `media/`, or one with a random suffix if that is taken.
+    async fn reserve(&self, name: &FileName) -> Result<ObjectKey, ReceiveError> {
+        let mut candidate = name.clone();
+        loop {
+            let key = ObjectKey::parse(format!("media/{}", candidate.as_str()))?;
+            if documents::reserve_key(&self.pool, key.as_str()).await? {
+                return Ok(key);
+            }
+            candidate = name.alternative();
+        }
+    }
+
+    /// Removes what a form has stored so far.
+    pub async fn discard(&self, form: &mut Form) {
+        if let Some(key) = form.stored() {
+            self.remove(key).await;
+            form.file = FileField::Missing;
+        }
+    }
+
+    /// Removes an object and gives up its key. If S3 or the database fails, the row in `uploads` keeps the trace.
+    async fn remove(&self, key: &ObjectKey) {
+        let removed = async {
+            self.storage.delete(key).await?;
+            documents::forget_upload(&self.pool, key.as_str()).await?;
+            Ok::<_, ReceiveError>(())
+        };
+        if let Err(error) = removed.await {
+            tracing::error!(key = key.as_str(), %error, "an object without a document could not be removed; its key stays in table uploads");
+        }
+    }
+}
+
+fn broke_off(error: MultipartError) -> ReceiveError {
+    ReceiveError::BrokeOff(error.to_string())
+}
+
+/// The same stream, ended with an error when nothing comes for too long.
+fn patient<T, E>(
+    stream: impl Stream<Item = Result<T, E>>,
+    error: fn(E) -> ReceiveError,
+) -> impl Stream<Item = Result<T, ReceiveError>> {
+    let stream = Box::pin(stream);
+    futures_util::stream::unfold(stream, move |mut stream| async move {
+        match tokio::time::timeout(IDLE, stream.next()).await {
+            Ok(None) => None,
+            Ok(Some(item)) => Some((item.map_err(error), stream)),
+            Err(_) => Some((Err(ReceiveError::Idle), stream)),
+        }
+    })
+}
+
+/// A field's text, also when it breaks off, and how it ended.
+async fn text(field: Field, budget: &mut usize) -> Result<(String, Result<(), ReceiveError>), ReceiveError> {
+    let mut bytes = vec![];
+    let mut chunks = pin!(patient(field, broke_off));
+    let end = loop {
+        match chunks.try_next().await {
+            Ok(Some(chunk)) => {
+                *budget = budget.checked_sub(chunk.len()).ok_or(ReceiveError::FieldsTooLarge)?;
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(None) => break Ok(()),
+            Err(e) => break Err(e),
+        }
+    };
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), end))
+}
+
+/// Reads a field to its end and says how many bytes it had.
+async fn drain(field: Field) -> Result<usize, ReceiveError> {
+    patient(field, broke_off).try_fold(0, |sum, chunk| async move { Ok(sum + chunk.len()) }).await
+}

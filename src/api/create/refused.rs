@@ -1,0 +1,52 @@
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::drf;
+use super::form::FieldErrors;
+use super::negotiate::Renderer;
+use super::receive::ReceiveError;
+
+/// Why a request makes no document.
+pub enum Refused {
+    Fields(FieldErrors),
+    Detail(StatusCode, String),
+    Failed(ReceiveError),
+}
+
+impl<E: Into<ReceiveError>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Refused {
+    pub fn answer(&self, request: &HttpRequest, renderer: Renderer) -> HttpResponse {
+        let detail = |status, text: &str| drf::detail(request, renderer, status, text);
+        match self {
+            Self::Fields(errors) => drf::answer(request, renderer, StatusCode::BAD_REQUEST, errors),
+            Self::Detail(status, text) => detail(*status, text),
+            Self::Failed(error) => {
+                let (status, text) = describe(error);
+                detail(status, &text)
+            }
+        }
+    }
+}
+
+/// Details of our own faults go to the log only.
+fn describe(error: &ReceiveError) -> (StatusCode, String) {
+    let ours = |what: &str| {
+        tracing::error!(%error, "request failed");
+        let text = format!("The {what} does not answer. Nothing was kept; try again later.");
+        (StatusCode::SERVICE_UNAVAILABLE, text)
+    };
+    match error {
+        ReceiveError::Multipart(_) | ReceiveError::BrokeOff(_) => (StatusCode::BAD_REQUEST, error.to_string()),
+        ReceiveError::Idle => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
+        ReceiveError::FieldsTooLarge | ReceiveError::FileTooLarge { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
+        }
+        ReceiveError::Storage(_) => ours("object storage"),
+        ReceiveError::Database(_) => ours("database"),
+    }
+}
