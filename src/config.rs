@@ -164,9 +164,12 @@ pub struct RenderArgs {
     /// Largest page, in megapixels
     #[arg(long, env, default_value_t = 40, value_name = "N")]
     pub render_max_megapixels: u64,
-    /// Time for one page
+    /// CPU time for one page
     #[arg(long, env, default_value_t = 60, value_name = "SECONDS")]
     pub render_timeout_seconds: u64,
+    /// Time for rendering all pages of a document
+    #[arg(long, env, default_value_t = 3600, value_name = "SECONDS")]
+    pub document_timeout_seconds: u64,
     /// Memory of the process that renders, in MiB of address space
     #[arg(long, env, default_value_t = 1024, value_name = "MIB")]
     pub render_memory_mb: u64,
@@ -184,6 +187,7 @@ impl RenderArgs {
             max_pages: self.max_pages,
             page_pixels: self.render_max_megapixels * 1_000_000,
             page_time: Duration::from_secs(self.render_timeout_seconds.max(1)),
+            document_time: Duration::from_secs(self.document_timeout_seconds.max(1)),
             memory: self.render_memory_mb << 20,
         };
         let program = std::env::current_exe().context("the path of this program")?;

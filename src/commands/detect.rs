@@ -137,7 +137,7 @@ async fn detect_page(
     args: &DetectArgs,
 ) -> anyhow::Result<PageReport> {
     let image = Arc::new(page.image);
-    let detections = detector.detect(image.clone()).await?;
+    let detections = detector.detect(image.clone(), None).await?;
     let analysis = analyze(&image, (page.width_pt, page.height_pt), detections, detector, args.model.crop_min_score)?;
     if let Some(out) = &args.out {
         write(&out.join(format!("page-{number}.png")), &analysis.overlay)?;

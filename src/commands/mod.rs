@@ -53,8 +53,10 @@ enum Command {
 
 /// Parses the command line and runs it. Errors end in one line on standard error.
 pub fn main() -> ExitCode {
-    // Not an error when there is none; one that is broken is worth a word.
-    if let Err(e) = dotenvy::dotenv()
+    // Not an error when there is none; one that is broken is worth a word. The render child meets no secrets.
+    let is_child = std::env::args_os().nth(1).is_some_and(|a| a == "render-child");
+    if !is_child
+        && let Err(e) = dotenvy::dotenv()
         && !e.not_found()
     {
         eprintln!("error: .env: {e}");

@@ -27,6 +27,7 @@ pub async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let storage = args.storage.open()?;
     let renderer = args.render.renderer()?;
     let settings = pipeline_settings(&args.render, &args.model);
+    storage.check().await.context("AWS_STORAGE_BUCKET_NAME: the bucket does not answer")?;
     let pool = args.database.connect().await?;
     let model_args = args.model;
     let detector = tokio::task::spawn_blocking(move || model_args.load()).await??;

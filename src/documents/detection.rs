@@ -12,13 +12,14 @@ pub struct PageResult {
     pub width_px: u32,
     pub height_px: u32,
     pub overlay_key: String,
+    pub image_key: String,
     pub render_ms: u32,
     pub detect_ms: u32,
     /// Best score first.
     pub detections: Vec<DetectionRow>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct DetectionRow {
     pub class_id: usize,
     pub label: String,
@@ -37,32 +38,38 @@ pub enum Saved {
     Now,
     /// By another worker, with the same model: its objects have the same keys and content.
     Before,
-    /// The document is gone, canceled or finished.
+    /// The document is gone, canceled, finished, or now processed with another model.
     Unwanted,
 }
 
 /// Writes a page with its detections and counts it, all in one transaction.
 pub async fn save_page(pool: &PgPool, document_id: i64, model_id: i64, page: &PageResult) -> sqlx::Result<Saved> {
     let mut tx = pool.begin().await?;
-    // The lock on the document's row makes workers that race for it take turns.
-    let document = sqlx::query!(
-        r#"select status in ('pending', 'processing') as "wanted!",
-               exists (select 1 from pages where document_id = $1 and model_id = $2 and number = $3) as "saved!"
-           from documents where id = $1 for update"#,
+    // The lock makes workers that race for a document take turns. What follows is a statement of its own, since one that waited
+    // for a lock does not see what was committed meanwhile.
+    let wanted = sqlx::query_scalar!(
+        r#"select status in ('pending', 'processing') and model_id = $2 as "wanted!" from documents where id = $1 for update"#,
+        document_id,
+        model_id
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let saved = sqlx::query_scalar!(
+        r#"select exists (select 1 from pages where document_id = $1 and model_id = $2 and number = $3) as "saved!""#,
         document_id,
         model_id,
         page.number as i32
     )
-    .fetch_optional(&mut *tx)
+    .fetch_one(&mut *tx)
     .await?;
-    match document {
-        Some(document) if document.saved => return Ok(Saved::Before),
-        Some(document) if document.wanted => {}
+    match wanted {
+        _ if saved => return Ok(Saved::Before),
+        Some(true) => {}
         _ => return Ok(Saved::Unwanted),
     }
     let page_id = sqlx::query_scalar!(
-        "insert into pages (document_id, model_id, number, width_pt, height_pt, width_px, height_px, overlay_key, render_ms, detect_ms)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        "insert into pages (document_id, model_id, number, width_pt, height_pt, width_px, height_px, overlay_key, image_key, render_ms, detect_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          returning id",
         document_id,
         model_id,
@@ -72,6 +79,7 @@ pub async fn save_page(pool: &PgPool, document_id: i64, model_id: i64, page: &Pa
         page.width_px as i32,
         page.height_px as i32,
         page.overlay_key,
+        page.image_key,
         page.render_ms as i32,
         page.detect_ms as i32
     )

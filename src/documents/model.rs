@@ -30,3 +30,17 @@ impl RegisteredModel {
         format!("{name}-{}", &self.sha256[..8])
     }
 }
+
+/// A model as readers see it.
+#[derive(Debug, serde::Serialize)]
+pub struct ModelRow {
+    pub id: i64,
+    pub name: String,
+    pub sha256: String,
+    pub classes: Vec<String>,
+}
+
+/// All models that a worker has ever used here, newest first.
+pub async fn models(pool: &PgPool) -> sqlx::Result<Vec<ModelRow>> {
+    sqlx::query_as!(ModelRow, "select id, name, sha256, classes from models order by id desc").fetch_all(pool).await
+}

@@ -21,3 +21,10 @@ pub async fn forget_upload(pool: &PgPool, key: &str) -> sqlx::Result<()> {
     sqlx::query!("delete from uploads where object_key = $1 and document_id is null", key).execute(pool).await?;
     Ok(())
 }
+
+/// Whether a document has this object.
+pub async fn object_is_taken(pool: &PgPool, key: &str) -> sqlx::Result<bool> {
+    let taken =
+        sqlx::query_scalar!(r#"select exists (select 1 from documents where object_key = $1) as "taken!""#, key);
+    taken.fetch_one(pool).await
+}

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
@@ -25,6 +25,9 @@ use super::process::Guarded;
 
 const START_TIME: Duration = Duration::from_secs(60);
 const SOCKET: &str = ".s.PGSQL.5432";
+
+/// What need not be encoded in the address's `host`.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
 
 /// A running server; [`Postgres::stop`] it, or it stops when the process ends.
 pub struct Postgres {
@@ -72,7 +75,7 @@ impl Postgres {
 
     /// The address of another database of this server.
     pub fn url_of(&self, database: &str) -> String {
-        let run = percent_encode(self.run.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+        let run = percent_encode(self.run.as_os_str().as_bytes(), PATH);
         format!("postgres://app@localhost/{database}?host={run}")
     }
 
@@ -184,12 +187,12 @@ fn launch(binaries: &Binaries, owner: Owner, layout: &Layout) -> anyhow::Result<
 /// A server that outlived its parent is on its way out; wait for it, then remove the locks that a killed one leaves.
 async fn end_predecessor(layout: &Layout) -> anyhow::Result<()> {
     let started = Instant::now();
-    while let Some(pid) = processes_in(&layout.data).first() {
+    while let Some(pid) = processes_in(&layout.data).into_iter().next().or_else(|| postmaster(&layout.data)) {
         if started.elapsed() > START_TIME {
             bail!("process {pid} of an earlier PostgreSQL still uses {}; end it", layout.data.display());
         }
         if let Some(postmaster) = postmaster(&layout.data) {
-            let _ = kill(postmaster, Signal::SIGINT);
+            let _ = kill(Pid::from_raw(postmaster), Signal::SIGINT);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -210,8 +213,14 @@ fn processes_in(data: &Path) -> Vec<i32> {
         .collect()
 }
 
-fn postmaster(data: &Path) -> Option<Pid> {
+/// The server that holds the cluster's lock, if it lives: a process of PostgreSQL whose working folder is the cluster, or cannot
+/// be read, as in a container without the right to trace.
+fn postmaster(data: &Path) -> Option<i32> {
     let text = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
-    let pid = text.lines().next()?.trim().parse().ok()?;
-    processes_in(data).contains(&pid).then(|| Pid::from_raw(pid))
+    let pid: i32 = text.lines().next()?.trim().parse().ok()?;
+    // `PID (name) STATE …`
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let lives = stat.contains(" (postgres) ") && !stat.contains(" (postgres) Z");
+    let elsewhere = std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd != data);
+    (lives && !elsewhere).then_some(pid)
 }

@@ -13,6 +13,8 @@ pub struct Analysis {
     pub detections: Vec<DetectionRow>,
     pub crops: Vec<Crop>,
     pub overlay: Vec<u8>,
+    /// The page itself.
+    pub image: Vec<u8>,
 }
 
 /// A region cut out of the page.
@@ -46,7 +48,7 @@ pub fn analyze(
     }
     let scale = [size_pt.0 / image.width() as f32, size_pt.1 / image.height() as f32];
     let rows = detections.into_iter().map(|d| row(d, detector, scale));
-    Ok(Analysis { detections: rows.collect(), crops, overlay })
+    Ok(Analysis { detections: rows.collect(), crops, overlay, image: png::encode(image)? })
 }
 
 fn row(d: Detection, detector: &Detector, scale: [f32; 2]) -> DetectionRow {

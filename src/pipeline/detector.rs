@@ -20,6 +20,7 @@ pub enum DetectError {
 
 struct Request {
     image: Arc<RgbImage>,
+    threshold: f32,
     answer: oneshot::Sender<Result<Vec<Detection>, DetectError>>,
 }
 
@@ -30,10 +31,11 @@ pub struct Detector {
     name: Arc<str>,
     sha256: Arc<str>,
     classes: Arc<[String]>,
+    threshold: f32,
 }
 
 impl Detector {
-    /// Moves the model to its thread. Detections with scores above `threshold` are reported.
+    /// Moves the model to its thread. Detections with scores above `threshold` are reported, unless a request says otherwise.
     pub fn start(model: Model, threshold: f32) -> std::io::Result<Self> {
         let (requests, mut queue) = mpsc::channel::<Request>(1);
         let handle = Self {
@@ -41,9 +43,10 @@ impl Detector {
             name: model.name.as_str().into(),
             sha256: model.sha256.as_str().into(),
             classes: model.classes.clone().into(),
+            threshold,
         };
         std::thread::Builder::new().name("model".into()).spawn(move || {
-            while let Some(Request { image, answer }) = queue.blocking_recv() {
+            while let Some(Request { image, threshold, answer }) = queue.blocking_recv() {
                 let result = catch_unwind(AssertUnwindSafe(|| model.predict(&image, threshold)));
                 let result = match result {
                     Ok(detections) => detections.map_err(DetectError::from),
@@ -56,9 +59,11 @@ impl Detector {
         Ok(handle)
     }
 
-    pub async fn detect(&self, image: Arc<RgbImage>) -> Result<Vec<Detection>, DetectError> {
+    /// Detections with scores above `threshold`, or above the one that was set at the start.
+    pub async fn detect(&self, image: Arc<RgbImage>, threshold: Option<f32>) -> Result<Vec<Detection>, DetectError> {
+        let threshold = threshold.unwrap_or(self.threshold);
         let (answer, result) = oneshot::channel();
-        self.requests.send(Request { image, answer }).await.map_err(|_| DetectError::Gone)?;
+        self.requests.send(Request { image, threshold, answer }).await.map_err(|_| DetectError::Gone)?;
         result.await.map_err(|_| DetectError::Gone)?
     }
 

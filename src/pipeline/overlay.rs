@@ -62,6 +62,8 @@ impl Canvas {
     }
 
     fn fill(&mut self, [x0, y0, x1, y1]: [i32; 4], color: [u8; 3], opacity: f32) {
+        let (width, height) = (self.image.width() as i32, self.image.height() as i32);
+        let ([x0, x1], [y0, y1]) = ([x0, x1].map(|x| x.clamp(0, width)), [y0, y1].map(|y| y.clamp(0, height)));
         for y in y0..y1 {
             (x0..x1).for_each(|x| self.blend(x, y, color, opacity));
         }

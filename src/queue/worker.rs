@@ -1,11 +1,13 @@
 //! The worker loop, in the shape that survived its trials with apalis-postgres 1.0: one job fetched at a time, NOTIFY with a
 //! poll beside it, a name never used before, panics caught, and a restart with a pause when the database goes away.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -86,7 +88,11 @@ async fn handle(job: DocumentJob, context: Data<Context>, attempt: Attempt) -> R
     let id = job.document_id;
     let pool = &context.pipeline.pool;
     let attempt = attempt.current();
-    match context.pipeline.run(id, &context.stop).await {
+    // apalis catches panics too, but leaves their jobs marked as running.
+    let outcome = AssertUnwindSafe(context.pipeline.run(id, &context.stop)).catch_unwind().await;
+    let outcome =
+        outcome.unwrap_or_else(|_| Err(JobError::Transient(anyhow::anyhow!("a panic, which the log tells of"))));
+    match outcome {
         Ok(processed) => {
             tracing::info!(document = id, pages = processed.pages, detections = processed.detections, "document done");
             Ok(processed)
@@ -96,15 +102,17 @@ async fn handle(job: DocumentJob, context: Data<Context>, attempt: Attempt) -> R
             tracing::info!(document = id, "handed back");
             Err(DeferredError::new(JobError::Stopped).into())
         }
-        Err(JobError::Permanent(reason)) => {
-            tracing::warn!(document = id, reason, "document failed");
-            documents::fail(pool, id, &reason).await?;
-            Err(AbortError::new(JobError::Permanent(reason)).into())
+        Err(JobError::Permanent { code, message }) => {
+            tracing::warn!(document = id, code, reason = message, "document failed");
+            documents::fail(pool, id, code, &message).await?;
+            Err(AbortError::new(JobError::Permanent { code, message }).into())
         }
         Err(JobError::Transient(error)) if attempt >= DocumentJob::MAX_ATTEMPTS => {
             tracing::error!(document = id, attempt, error = format!("{error:#}"), "document given up");
-            let reason = format!("Processing failed {attempt} times, the last time with: {error:#}");
-            documents::fail(pool, id, &reason).await?;
+            let reason = format!(
+                "Processing failed {attempt} times for reasons outside the document; the workers' log has them."
+            );
+            documents::fail(pool, id, "gave_up", &reason).await?;
             Err(JobError::Transient(error).into())
         }
         Err(JobError::Transient(error)) => {

@@ -215,6 +215,22 @@ impl Config {
         if m.pixel_mean.len() != 3 || m.pixel_std.len() != 3 {
             return Err(Error::Config("MODEL.PIXEL_MEAN and PIXEL_STD need three values".into()));
         }
+        for (key, value, low, high) in [
+            ("INPUT.MIN_SIZE_TEST", self.input.min_size_test as usize, 0, 4096),
+            ("INPUT.MAX_SIZE_TEST", self.input.max_size_test as usize, 1, 8192),
+            ("MODEL.RPN.PRE_NMS_TOPK_TEST", m.rpn.pre_nms_topk_test, 1, 100_000),
+            ("MODEL.RPN.POST_NMS_TOPK_TEST", m.rpn.post_nms_topk_test, 1, 20_000),
+            ("MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", m.roi_box_head.pooler_resolution, 1, 64),
+            ("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", m.roi_box_head.pooler_sampling_ratio, 0, 16),
+            ("MODEL.ROI_MASK_HEAD.POOLER_RESOLUTION", m.roi_mask_head.pooler_resolution, 1, 64),
+            ("MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO", m.roi_mask_head.pooler_sampling_ratio, 0, 16),
+            ("MODEL.ROI_HEADS.NUM_CLASSES", m.roi_heads.num_classes, 1, 10_000),
+            ("TEST.DETECTIONS_PER_IMAGE", self.test.detections_per_image, 1, 10_000),
+        ] {
+            if !(low..=high).contains(&value) {
+                return Err(Error::Config(format!("{key} is {value}; it must be between {low} and {high}")));
+            }
+        }
         let g = &m.anchor_generator;
         let levels = m.rpn.in_features.len();
         if ![1, levels].contains(&g.sizes.len()) || ![1, levels].contains(&g.aspect_ratios.len()) {

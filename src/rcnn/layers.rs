@@ -40,11 +40,13 @@ pub struct ConvSpec {
     pub stride: usize,
     pub groups: usize,
     pub norm: Norm,
+    /// Whether there is a bias where there is no norm.
+    pub bias: bool,
 }
 
 impl ConvSpec {
     pub fn new(kernel: usize, norm: Norm) -> Self {
-        Self { kernel, stride: 1, groups: 1, norm }
+        Self { kernel, stride: 1, groups: 1, norm, bias: true }
     }
 }
 
@@ -57,12 +59,13 @@ pub struct Conv {
 
 impl Conv {
     pub fn load(vb: VarBuilder, input: usize, output: usize, spec: ConvSpec) -> Result<Self> {
-        let ConvSpec { kernel, stride, groups, norm } = spec;
+        let ConvSpec { kernel, stride, groups, norm, .. } = spec;
         let mut weight = vb.get((output, input / groups, kernel, kernel), "weight")?;
         let mut bias = None;
         let mut group_norm = None;
         match norm {
-            Norm::None => bias = Some(vb.get(output, "bias")?),
+            Norm::None if spec.bias => bias = Some(vb.get(output, "bias")?),
+            Norm::None => {}
             Norm::Batch => {
                 let get = |name| vb.pp("norm").get(output, name);
                 let scale = (get("weight")? / (get("running_var")? + EPS)?.sqrt()?)?;

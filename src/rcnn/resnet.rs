@@ -34,7 +34,8 @@ impl ResNet {
                 return Err(Error::Unsupported { key: "MODEL.RESNETS.DEPTH", value: other.to_string(), supported });
             }
         };
-        let stem_spec = ConvSpec { stride: 2, ..ConvSpec::new(7, norm) };
+        // No convolution of Detectron2's ResNets has a bias, whatever the norm.
+        let stem_spec = ConvSpec { stride: 2, bias: false, ..ConvSpec::new(7, norm) };
         let stem = Conv::load(vb.pp("stem").pp("conv1"), 3, cfg.stem_out_channels, stem_spec)?;
         let mut input = cfg.stem_out_channels;
         let mut stages = Vec::with_capacity(4);
@@ -73,8 +74,8 @@ impl Bottleneck {
     fn load(cfg: &Resnets, vb: VarBuilder, norm: Norm, channels: [usize; 3], stride: usize) -> Result<Self> {
         let [input, bottleneck, output] = channels;
         let (stride1, stride3) = if cfg.stride_in_1x1 { (stride, 1) } else { (1, stride) };
-        let one = ConvSpec::new(1, norm);
-        let conv2 = ConvSpec { stride: stride3, groups: cfg.num_groups, ..ConvSpec::new(3, norm) };
+        let one = ConvSpec { bias: false, ..ConvSpec::new(1, norm) };
+        let conv2 = ConvSpec { kernel: 3, stride: stride3, groups: cfg.num_groups, ..one };
         let shortcut = ConvSpec { stride, ..one };
         Ok(Self {
             conv1: Conv::load(vb.pp("conv1"), input, bottleneck, ConvSpec { stride: stride1, ..one })?,

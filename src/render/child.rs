@@ -4,6 +4,7 @@ use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::signal::{SigHandler, Signal};
 use pdfium_render::prelude::*;
 
 use super::protocol::{Failure, PageSize, Reply, Request};
@@ -27,6 +28,11 @@ pub struct ChildArgs {
 /// Runs until standard input ends. Failures go to the parent as replies; an error means that even that was not possible.
 pub fn run_child(args: &ChildArgs) -> io::Result<()> {
     let mut out = io::stdout().lock();
+    // A service manager may signal every process it has started. We end when our parent closes the pipe.
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        // SAFETY: the signals are ignored, so no handler runs.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
+    }
     if let Err(e) = limit(args) {
         return reply(&mut out, &setup(format!("limits: {e}")));
     }

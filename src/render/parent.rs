@@ -3,7 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use nix::sys::signal::Signal;
@@ -21,8 +21,10 @@ pub struct Limits {
     pub max_pages: u32,
     /// Pixels of one page.
     pub page_pixels: u64,
-    /// Wall and CPU time for one page, and for opening the file.
+    /// CPU time for one page, and for opening the file; three times this on the wall clock.
     pub page_time: Duration,
+    /// Time for rendering all pages of a document together.
+    pub document_time: Duration,
     /// Address space of the child, in bytes.
     pub memory: u64,
 }
@@ -51,6 +53,8 @@ pub struct PdfDocument {
     stdout: BufReader<ChildStdout>,
     limits: Limits,
     pages: u32,
+    /// Spent on this document so far.
+    spent: Duration,
 }
 
 impl Renderer {
@@ -72,6 +76,8 @@ impl Renderer {
             .args(["--seconds", &self.limits.page_time.as_secs().max(1).to_string()])
             // A stranger's file meets no secret of ours.
             .env_clear()
+            // Signals to our process group, such as Ctrl-C in a terminal, are ours to handle.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -82,7 +88,7 @@ impl Renderer {
             return Err(RenderError::Setup("no pipes to the child".into()));
         };
         let stdout = BufReader::with_capacity(1 << 16, stdout);
-        let mut document = PdfDocument { child, stdin, stdout, limits: self.limits, pages: 0 };
+        let mut document = PdfDocument { child, stdin, stdout, limits: self.limits, pages: 0, spent: Duration::ZERO };
         document.pages = document
             .bounded("Opening the PDF", 1, async |d| match d.reply().await? {
                 Reply::Opened { pages } => Ok(pages),
@@ -111,7 +117,13 @@ impl PdfDocument {
             let image = d.pixels(&size).await?;
             Ok(PageImage { image, width_pt: size.width_pt, height_pt: size.height_pt })
         };
-        self.bounded(&format!("Page {number}"), number, page).await
+        if self.spent > self.limits.document_time {
+            return Err(RenderError::DocumentTimeout { seconds: self.limits.document_time.as_secs() });
+        }
+        let started = Instant::now();
+        let result = self.bounded(&format!("Page {number}"), number, page).await;
+        self.spent += started.elapsed();
+        result
     }
 
     async fn reply(&mut self) -> Result<Reply, Ended> {
@@ -143,8 +155,9 @@ impl PdfDocument {
         page: u32,
         exchange: impl AsyncFnOnce(&mut Self) -> Result<T, Ended>,
     ) -> Result<T, RenderError> {
-        // A little more than the child's own limit on CPU time, which gives the better message.
-        let time = self.limits.page_time + Duration::from_secs(2);
+        // The child's own limit on CPU time judges the document. On a machine that is too busy to give it that time, the wall
+        // clock runs out at three times the limit, and the page counts as too slow all the same.
+        let time = self.limits.page_time * 3 + Duration::from_secs(2);
         match tokio::time::timeout(time, exchange(self)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(Ended::Failed(failure))) => Err(RenderError::from_child(failure, page)),
@@ -166,15 +179,20 @@ impl PdfDocument {
             let _ = self.child.start_kill();
             return RenderError::Setup("the child makes no sense".into());
         };
-        let how = match status.signal().map(|s| (s, Signal::try_from(s))) {
-            Some((_, Ok(Signal::SIGXCPU))) => return self.timed_out(what),
-            Some((_, Ok(signal))) => signal.to_string(),
-            Some((number, Err(_))) => format!("signal {number}"),
-            None => status.to_string(),
-        };
-        RenderError::Crashed { what: what.to_owned(), how }
+        match status.signal().map(Signal::try_from) {
+            Some(Ok(Signal::SIGXCPU)) => self.timed_out(what),
+            Some(Ok(signal)) if DEADLY.contains(&signal) => {
+                RenderError::Crashed { what: what.to_owned(), how: signal.to_string() }
+            }
+            // Ended from outside, by the out-of-memory killer or an operator, or by a fault of ours.
+            _ => RenderError::Setup(format!("the child ended with {status}")),
+        }
     }
 }
+
+/// Signals that a process brings on itself.
+const DEADLY: [Signal; 7] =
+    [Signal::SIGSEGV, Signal::SIGABRT, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGTRAP, Signal::SIGSYS];
 
 /// How an exchange with the child may end early.
 enum Ended {

@@ -55,6 +55,8 @@ pub struct StorageSettings {
 #[derive(Clone)]
 pub struct Storage {
     bucket: Box<Bucket>,
+    /// For downloads: rust-s3's time-out covers a whole body, however large; ours is for silence.
+    patient: Box<Bucket>,
     headers: HeaderMap,
     base_url: String,
 }
@@ -72,6 +74,8 @@ impl Storage {
         if settings.endpoint.is_some() {
             bucket.set_path_style();
         }
+        let mut patient = bucket.clone();
+        patient.set_request_timeout(None);
         let mut headers = HeaderMap::new();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=86400"));
         if let Some(acl) = &settings.acl {
@@ -83,7 +87,7 @@ impl Storage {
             (None, Some(endpoint)) => format!("{}/{}", endpoint.trim_end_matches('/'), settings.bucket),
             (None, None) => format!("https://{}.s3.amazonaws.com", settings.bucket),
         };
-        Ok(Self { bucket, headers, base_url })
+        Ok(Self { bucket, patient, headers, base_url })
     }
 
     /// Whether the bucket answers and lets us in.
@@ -119,10 +123,15 @@ impl Storage {
     /// Copies an object into a local file and says how many bytes it had.
     pub async fn fetch(&self, key: &ObjectKey, path: &Path) -> Result<u64, StorageError> {
         let not_found = |e| match e {
-            S3Error::HttpFailWithBody(404, _) => StorageError::NotFound(key.as_str().to_owned()),
+            // Other 404s speak of the bucket or of a proxy, not of the object.
+            S3Error::HttpFailWithBody(404, body) if body.contains("NoSuchKey") => {
+                StorageError::NotFound(key.as_str().to_owned())
+            }
             e => e.into(),
         };
-        let mut body = retry(|| self.bucket.get_object_stream(key.as_str())).await.map_err(not_found)?;
+        let response = retry(|| self.patient.get_object_stream(key.as_str()));
+        let response = tokio::time::timeout(IDLE * 2, response).await.map_err(|_| StorageError::Idle)?;
+        let mut body = response.map_err(not_found)?;
         let mut file = tokio::fs::File::create(path).await?;
         let mut size = 0;
         while let Some(chunk) = tokio::time::timeout(IDLE, body.bytes().next()).await.map_err(|_| StorageError::Idle)? {

@@ -76,12 +76,13 @@ impl Storage {
         // The headers belong to the object, so only the request that begins it carries them.
         let beginning = self.bucket.with_extra_headers(self.headers.clone())?;
         let upload = beginning.initiate_multipart_upload(key, content_type).await?.upload_id;
-        let result = send_parts(&self.bucket, key, content_type, &upload, first, source).await;
-        match result {
-            Ok(parts) => {
-                self.bucket.complete_multipart_upload(key, &upload, parts).await?;
-                Ok(())
-            }
+        let sent = async {
+            let parts = send_parts(&self.bucket, key, content_type, &upload, first, source).await?;
+            retry(|| self.bucket.complete_multipart_upload(key, &upload, parts.clone())).await?;
+            Ok(())
+        };
+        match sent.await {
+            Ok(()) => Ok(()),
             Err(error) => {
                 if let Err(abort) = retry(|| self.bucket.abort_upload(key, &upload)).await {
                     tracing::warn!(key, error = %abort, "the parts of a broken upload could not be removed");

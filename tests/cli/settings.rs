@@ -45,7 +45,7 @@ async fn missing_and_wrong_settings_are_named() {
 #[tokio::test]
 async fn a_database_without_schema_is_told_from_a_dead_one() {
     let app = crate::common::TestApp::new().await;
-    sqlx::raw_sql("drop table uploads, detections, pages, documents, models").execute(&app.pool).await.unwrap();
+    sqlx::raw_sql("drop table documents, models cascade").execute(&app.pool).await.unwrap();
     for command in ["serve", "work"] {
         let mut process = app.start(&[command], &[]);
         assert!(!process.exit().await.success());

@@ -7,8 +7,8 @@ use candle_core::{Device, Tensor};
 use docreader::rcnn::{Detection, Model, Proposals, Rle, image_input, image_input::ModelInput};
 use serde::Deserialize;
 
-const FEATURE_TOLERANCE: f32 = 1e-4;
-const STAGE_TOLERANCE: f32 = 1e-3;
+const FEATURE_TOLERANCE: f32 = 1e-5;
+const STAGE_TOLERANCE: f32 = 1e-4;
 
 #[derive(Deserialize)]
 struct Expected {
@@ -168,9 +168,9 @@ fn pages_match(name: &str) {
             got.len()
         );
         assert_eq!(got.iter().filter(|d| d.mask.is_some()).count(), want.masks_rle.len());
-        assert!(box_error < 0.1, "{name} page {n}: a box is {box_error} px off");
-        assert!(score_error < 1e-3, "{name} page {n}: a score is {score_error} off");
-        assert!(worst_iou > 0.99, "{name} page {n}: a mask has IoU {worst_iou}");
+        assert!(box_error < 0.01, "{name} page {n}: a box is {box_error} px off");
+        assert!(score_error < 1e-4, "{name} page {n}: a score is {score_error} off");
+        assert!(worst_iou > 0.999, "{name} page {n}: a mask has IoU {worst_iou}");
     }
 }
 

@@ -90,9 +90,24 @@ async fn a_renderer_that_wants_too_much_memory_fails_its_document() {
     let bytes =
         pdf::one_page("0 0 200 200", "200 0 0 200 0 0 cm /X Do", "/XObject << /X 5 0 R >>", vec![image.to_owned()]);
     let id = app.insert("bomb", &bytes).await;
-    let worker = app.work(&[("RENDER_MEMORY_MB", "256")]);
+    let worker = app.work(&[("RENDER_MEMORY_MB", "256"), ("RENDER_TIMEOUT_SECONDS", "2")]);
+    let busy = app.insert("endless", &pdf::endless()).await;
+    // pdfium may refuse the image and leave it out, or run into the limit.
     let (status, _, error) = app.finished(id).await;
-    // pdfium may refuse the image and leave it out, or run into the limit: both are fine, a worker of gigabytes is not.
     assert!(status == "done" || error.is_some_and(|e| e.contains("RENDER_MEMORY_MB")));
-    assert!(worker.rss_mb() < 300);
+    // A child that is at work has the limit on its address space, and no more than that of it.
+    app.until(busy, |(status, ..)| status == "processing").await;
+    let started = Instant::now();
+    let child = loop {
+        match worker.children().first() {
+            Some(&child) if worker.log().matches("Running for page 1 of 1").count() == 2 => break child,
+            _ => assert!(started.elapsed() < PATIENCE),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let limits = std::fs::read_to_string(format!("/proc/{child}/limits")).unwrap();
+    let address_space = limits.lines().find(|l| l.starts_with("Max address space")).unwrap();
+    assert!(address_space.contains(&(256 << 20).to_string()), "{address_space}");
+    let environment = std::fs::read(format!("/proc/{child}/environ")).unwrap();
+    assert_eq!(environment, b"", "the child has no secrets");
 }

@@ -16,7 +16,8 @@ async fn assert_whole(app: &TestApp, id: i64) {
     let objects = app.storage.list("results/").await.unwrap();
     assert_eq!(objects.iter().filter(|k| k.ends_with("overlay.png")).count(), 58);
     let crops = app.count("select count(*) from detections where crop_key is not null").await;
-    assert_eq!(objects.len() as i64, 58 + crops);
+    assert_eq!(objects.iter().filter(|k| k.ends_with("page.png")).count(), 58);
+    assert_eq!(objects.len() as i64, 2 * 58 + crops);
 }
 
 #[tokio::test]

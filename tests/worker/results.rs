@@ -1,5 +1,6 @@
 //! What a processed document leaves.
 
+use docreader::documents::{self, DetectionRow, PageResult, RegisteredModel, Saved};
 use docreader::storage::ObjectKey;
 use serde_json::Value;
 
@@ -45,7 +46,7 @@ async fn rows_and_objects_are_those_of_app_detect() {
         sqlx::query_as("select * from detections order by ordinal").fetch_all(&app.pool).await.unwrap();
     assert_eq!(rows.len(), expected.len());
     assert!(!rows.is_empty());
-    let mut keys = vec![page.4.clone(), "media/handbook.pdf".to_owned()];
+    let mut keys = vec![page.4.clone(), page.4.replace("overlay", "page"), "media/handbook.pdf".to_owned()];
     for (i, (row, want)) in rows.iter().zip(expected).enumerate() {
         let close = |got: f32, want: &Value| (f64::from(got) - want.as_f64().unwrap()).abs() < 1e-3;
         assert_eq!((row.ordinal, row.class_id), (i as i32, want["class_id"].as_i64().unwrap() as i32));
@@ -86,4 +87,49 @@ async fn a_long_document_does_not_make_the_worker_grow() {
     assert!(late <= early + early / 5, "{early} MiB after 15 pages, {late} after 58");
     assert!(worker.log().contains("Running for page 3 of 58"));
     assert_eq!(app.count("select count(distinct number) from pages").await, 58);
+}
+
+#[tokio::test]
+async fn workers_that_race_for_a_page_record_it_once() {
+    let app = TestApp::new().await;
+    let id = app.insert("race", &sample()).await;
+    let classes = ["text".to_owned()];
+    let model = RegisteredModel::register(&app.pool, "m", &"0".repeat(64), &classes).await.unwrap();
+    let other = RegisteredModel::register(&app.pool, "m", &"1".repeat(64), &classes).await.unwrap();
+    documents::claim(&app.pool, id, model.id).await.unwrap().unwrap();
+    let detection = DetectionRow {
+        class_id: 0,
+        label: "text".into(),
+        score: 0.5,
+        box_pt: [0.0, 0.0, 1.0, 1.0],
+        box_px: [0.0, 0.0, 1.5, 1.5],
+        mask_rle: None,
+        crop_key: None,
+    };
+    let page = |number| PageResult {
+        number,
+        width_pt: 100.0,
+        height_pt: 100.0,
+        width_px: 150,
+        height_px: 150,
+        overlay_key: "o".into(),
+        image_key: "i".into(),
+        render_ms: 1,
+        detect_ms: 1,
+        detections: vec![detection.clone()],
+    };
+    for number in 1..=20 {
+        let page = page(number);
+        let save = || documents::save_page(&app.pool, id, model.id, &page);
+        let (a, b) = tokio::join!(save(), save());
+        let mut both = [format!("{:?}", a.unwrap()), format!("{:?}", b.unwrap())];
+        both.sort();
+        assert_eq!(both, ["Before", "Now"]);
+    }
+    assert_eq!(app.count("select count(*) from detections").await, 20);
+    assert_eq!(app.status(id).await.1, 20);
+    // A late worker with another model neither counts nor finishes.
+    assert_eq!(documents::save_page(&app.pool, id, other.id, &page(21)).await.unwrap(), Saved::Unwanted);
+    documents::finish(&app.pool, id, other.id).await.unwrap();
+    assert_eq!(app.status(id).await.0, "processing");
 }

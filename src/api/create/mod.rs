@@ -19,13 +19,13 @@ use actix_web::{HttpRequest, HttpResponse, Resource};
 use base64::Engine;
 use serde::Serialize;
 
-use self::form::{Form, Valid};
+use self::form::{FileField, Form, Valid};
 use self::metadata::metadata;
 use self::negotiate::{Refusal, Renderer, negotiate};
-use self::receive::MultipartBody;
+use self::receive::{MAX_FIELDS, MultipartBody};
 use self::refused::Refused;
 use super::State;
-use crate::documents::{self, NewDocument};
+use crate::documents::{self, NewDocument, Options};
 
 pub const PATH: &str = "/api/create/";
 
@@ -147,12 +147,20 @@ async fn store(
     renderer: Renderer,
     payload: Payload,
 ) -> Result<HttpResponse, Refused> {
-    let body = MultipartBody::new(request.headers(), payload)?;
+    let body = MultipartBody::new(request.headers(), payload, state.max_upload + MAX_FIELDS as u64)?;
     let _turn = state.uploads.acquire().await;
     let mut form = Form::default();
     let stored = match state.receive(body, &mut form).await {
         Ok(()) => match form.validate() {
-            Ok(valid) => insert(state, &valid).await.map(|()| valid).map_err(Refused::from),
+            Ok(valid) => match insert(state, &valid).await {
+                Err(error) if is_certainly_unwritten(state, valid.key.as_str()).await => Err(error.into()),
+                // The commit may have been done although its answer was lost: the object stays, and so does its trace.
+                Err(error) => {
+                    form.file = FileField::Missing;
+                    Err(error.into())
+                }
+                Ok(()) => Ok(valid),
+            },
             Err(errors) => Err(Refused::Fields(errors)),
         },
         Err(error) => Err(error.into()),
@@ -169,6 +177,11 @@ async fn store(
     }
 }
 
+/// Whether no document has this object.
+async fn is_certainly_unwritten(state: &State, key: &str) -> bool {
+    matches!(documents::object_is_taken(&state.pool, key).await, Ok(false))
+}
+
 /// The row and its job, in one transaction.
 async fn insert(state: &State, valid: &Valid) -> sqlx::Result<()> {
     let new = NewDocument {
@@ -176,6 +189,7 @@ async fn insert(state: &State, valid: &Valid) -> sqlx::Result<()> {
         object_key: valid.key.as_str(),
         size: valid.upload.size,
         sha256: &valid.upload.sha256,
+        options: &Options::default(),
     };
     let mut tx = state.pool.begin().await?;
     let id = documents::insert(&mut tx, &new).await?;

@@ -9,7 +9,7 @@ pub enum Value {
     Number(Number),
     Str(String),
     List,
-    /// The last of several equal keys counts; order is kept.
+    /// In the order of the text; the last of several equal keys counts.
     Dict(Vec<(String, Value)>),
 }
 
@@ -181,7 +181,6 @@ impl Parser<'_> {
                 return self.fail(i, "Expecting ':' delimiter");
             }
             let (value, end) = self.value(self.skip_space(i + 1), depth + 1)?;
-            items.retain(|(k, _)| *k != key);
             items.push((key, value));
             i = self.skip_space(end);
             match self.peek(i) {

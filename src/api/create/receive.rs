@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::error::PayloadError;
@@ -18,8 +18,10 @@ use crate::storage::{ObjectKey, StorageError, UploadError};
 
 /// A client that sends nothing for this long is gone.
 const IDLE: Duration = Duration::from_secs(30);
+/// After the first 30 s a body must have come at this rate, in bytes a second, so that slow clients cannot hold all turns.
+const MIN_RATE: u64 = 4096;
 /// What a form may hold beside its file, in bytes (Django's DATA_UPLOAD_MAX_MEMORY_SIZE).
-const MAX_FIELDS: usize = 2_621_440;
+pub const MAX_FIELDS: usize = 2_621_440;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
@@ -29,6 +31,8 @@ pub enum ReceiveError {
     BrokeOff(String),
     #[error("The client sent nothing for {} s.", IDLE.as_secs())]
     Idle,
+    #[error("The request's body comes more slowly than {MIN_RATE} bytes a second.")]
+    TooSlow,
     #[error("The form's fields are larger than {MAX_FIELDS} bytes.")]
     FieldsTooLarge,
     #[error("The file is larger than the limit of {limit} bytes (MAX_UPLOAD_MB).")]
@@ -56,22 +60,52 @@ pub async fn read_body(payload: Payload) -> Result<Vec<u8>, ReceiveError> {
 /// off is something else, so the end of the stream is watched.
 pub struct MultipartBody {
     multipart: Multipart,
-    ended: Rc<Cell<bool>>,
+    end: Rc<Cell<Option<End>>>,
+    limit: u64,
 }
 
 impl MultipartBody {
-    pub fn new(headers: &HeaderMap, payload: Payload) -> Result<Self, ReceiveError> {
+    /// `limit` is what the whole body may have, in bytes.
+    pub fn new(headers: &HeaderMap, payload: Payload, limit: u64) -> Result<Self, ReceiveError> {
         check_boundary(headers)?;
-        let ended = Rc::new(Cell::new(false));
-        Ok(Self { multipart: Multipart::new(headers, watch(payload, ended.clone())), ended })
+        let end = Rc::new(Cell::new(None));
+        Ok(Self { multipart: Multipart::new(headers, watch(payload, limit, end.clone())), end, limit })
     }
 }
 
-fn watch(payload: Payload, ended: Rc<Cell<bool>>) -> impl Stream<Item = Result<Bytes, PayloadError>> {
-    futures_util::stream::unfold((payload, ended), |(mut payload, ended)| async {
-        let item = payload.next().await;
-        ended.set(item.is_none());
-        item.map(|item| (item, (payload, ended)))
+/// How a body's stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Whole,
+    TooLarge,
+    TooSlow,
+}
+
+/// The payload, within its limit and at a pace: a body that comes more slowly than `MIN_RATE` after a start is cut off.
+fn watch(payload: Payload, limit: u64, end: Rc<Cell<Option<End>>>) -> impl Stream<Item = Result<Bytes, PayloadError>> {
+    let (started, left) = (Instant::now(), limit);
+    futures_util::stream::unfold((payload, left), move |(mut payload, left)| {
+        let end = end.clone();
+        async move {
+            let Some(item) = payload.next().await else {
+                end.set(Some(End::Whole));
+                return None;
+            };
+            let left = match &item {
+                Ok(chunk) => left.checked_sub(chunk.len() as u64),
+                Err(_) => Some(left),
+            };
+            let Some(left) = left else {
+                end.set(Some(End::TooLarge));
+                return Some((Err(PayloadError::Overflow), (payload, 0)));
+            };
+            let grace = started.elapsed().saturating_sub(IDLE).as_secs();
+            if limit - left < grace * MIN_RATE {
+                end.set(Some(End::TooSlow));
+                return Some((Err(PayloadError::Incomplete(None)), (payload, left)));
+            }
+            Some((item, (payload, left)))
+        }
     })
     // actix-multipart asks again after the end.
     .fuse()
@@ -100,11 +134,12 @@ fn check_boundary(headers: &HeaderMap) -> Result<(), ReceiveError> {
 impl State {
     /// Reads all parts of a multipart form. What was stored is in `form` even when an error ends the reading.
     pub async fn receive(&self, body: MultipartBody, form: &mut Form) -> Result<(), ReceiveError> {
-        let MultipartBody { multipart, ended } = body;
-        let result = self.receive_parts(multipart, form).await;
-        match result {
-            Err(ReceiveError::BrokeOff(_)) if ended.get() => Ok(()),
-            result => result,
+        let MultipartBody { multipart, end, limit } = body;
+        match (self.receive_parts(multipart, form).await, end.get()) {
+            (Err(ReceiveError::BrokeOff(_)), Some(End::Whole)) => Ok(()),
+            (Err(ReceiveError::BrokeOff(_)), Some(End::TooLarge)) => Err(ReceiveError::FileTooLarge { limit }),
+            (Err(ReceiveError::BrokeOff(_)), Some(End::TooSlow)) => Err(ReceiveError::TooSlow),
+            (result, _) => result,
         }
     }
 

@@ -42,7 +42,7 @@ fn describe(error: &ReceiveError) -> (StatusCode, String) {
     };
     match error {
         ReceiveError::Multipart(_) | ReceiveError::BrokeOff(_) => (StatusCode::BAD_REQUEST, error.to_string()),
-        ReceiveError::Idle => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
+        ReceiveError::Idle | ReceiveError::TooSlow => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
         ReceiveError::FieldsTooLarge | ReceiveError::FileTooLarge { .. } => {
             (StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
         }

@@ -9,7 +9,7 @@ use super::pickle::{Id, Node, Pickle};
 use crate::rcnn::{Error, Result};
 
 /// A checkpoint of a real network has some hundred kilobytes of pickle; more than this is not one.
-const MAX_PICKLE: u64 = 64 << 20;
+const MAX_PICKLE: u64 = 16 << 20;
 
 pub struct TorchFile {
     archive: Mutex<ZipArchive<BufReader<File>>>,
@@ -135,7 +135,7 @@ impl View {
             .try_fold(self.offset, |at, (&d, &s)| at.checked_add(d.saturating_sub(1).checked_mul(s)?));
         let end = last.and_then(|l| l.checked_add(1)?.checked_mul(size)).ok_or_else(too_small)?;
         // A view may repeat elements (stride 0), but weights do not: more elements than the storage has is a trick.
-        if count > 0 && (end > storage.len() || count.saturating_mul(size) > storage.len()) {
+        if count == 0 || end > storage.len() || count.saturating_mul(size) > storage.len() {
             return Err(too_small());
         }
         let mut bytes = Vec::with_capacity(count * size);
@@ -179,5 +179,7 @@ mod tests {
         assert!(view.tensor(&storage).is_err(), "past the end");
         view = View { offset: 0, shape: vec![1 << 40, 1 << 40], stride: vec![0, 0], ..view };
         assert!(view.tensor(&storage).is_err(), "more elements than bytes");
+        view = View { offset: 1 << 60, shape: vec![0], stride: vec![1], ..view };
+        assert!(view.tensor(&storage).is_err(), "nothing at all, far away");
     }
 }

@@ -1,0 +1,79 @@
+//! Results as readers see them: those of the model that the document was processed with last.
+
+use sqlx::PgPool;
+
+#[derive(Debug)]
+pub struct PageRow {
+    pub id: i64,
+    pub number: i32,
+    pub width_pt: f32,
+    pub height_pt: f32,
+    pub width_px: i32,
+    pub height_px: i32,
+    pub overlay_key: String,
+    pub image_key: Option<String>,
+    pub render_ms: i32,
+    pub detect_ms: i32,
+    pub detections: i64,
+}
+
+#[derive(Debug)]
+pub struct FoundRow {
+    pub page: i32,
+    pub ordinal: i32,
+    pub class_id: i32,
+    pub label: String,
+    pub score: f32,
+    pub x0_pt: f32,
+    pub y0_pt: f32,
+    pub x1_pt: f32,
+    pub y1_pt: f32,
+    pub x0_px: f32,
+    pub y0_px: f32,
+    pub x1_px: f32,
+    pub y1_px: f32,
+    pub mask_rle: Option<serde_json::Value>,
+    pub crop_key: Option<String>,
+}
+
+/// The finished pages, in order; only page `number` if it is given.
+pub async fn pages(pool: &PgPool, document_id: i64, number: Option<i32>) -> sqlx::Result<Vec<PageRow>> {
+    sqlx::query_as!(
+        PageRow,
+        r#"select p.id, p.number, p.width_pt, p.height_pt, p.width_px, p.height_px, p.overlay_key, p.image_key, p.render_ms,
+               p.detect_ms, (select count(*) from detections x where x.page_id = p.id) as "detections!"
+           from pages p join documents d on d.id = p.document_id and d.model_id = p.model_id
+           where d.id = $1 and ($2::int is null or p.number = $2)
+           order by p.number"#,
+        document_id,
+        number
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// Detections by page and score; only those of page `number` if it is given.
+pub async fn found(pool: &PgPool, document_id: i64, number: Option<i32>) -> sqlx::Result<Vec<FoundRow>> {
+    sqlx::query_as!(
+        FoundRow,
+        "select p.number as page, x.ordinal, x.class_id, x.label, x.score, x.x0_pt, x.y0_pt, x.x1_pt, x.y1_pt,
+             x.x0_px, x.y0_px, x.x1_px, x.y1_px, x.mask_rle, x.crop_key
+         from detections x join pages p on p.id = x.page_id
+             join documents d on d.id = p.document_id and d.model_id = p.model_id
+         where d.id = $1 and ($2::int is null or p.number = $2)
+         order by p.number, x.ordinal",
+        document_id,
+        number
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// The classes of the document's model, in the order of their numbers.
+pub async fn classes(pool: &PgPool, document_id: i64) -> sqlx::Result<Vec<String>> {
+    let classes = sqlx::query_scalar!(
+        "select m.classes from models m join documents d on d.model_id = m.id where d.id = $1",
+        document_id
+    );
+    Ok(classes.fetch_optional(pool).await?.unwrap_or_default())
+}
