@@ -1,7 +1,10 @@
 //! The REST API.
 
 mod create;
+mod form;
 mod health;
+mod receive;
+mod v1;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +15,7 @@ use anyhow::Context;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
+use self::v1::EventHub;
 use crate::storage::Storage;
 
 #[derive(Debug, Clone)]
@@ -28,6 +32,7 @@ pub struct ServerSettings {
 struct State {
     pool: PgPool,
     storage: Storage,
+    events: EventHub,
     max_upload: u64,
     /// Each upload may hold a part of the file in memory; this bounds how many do.
     uploads: Semaphore,
@@ -39,6 +44,7 @@ const THREADS: usize = 2;
 /// Binds the port and returns the server, to be awaited, and its address.
 pub fn start(pool: PgPool, storage: Storage, settings: &ServerSettings) -> anyhow::Result<(Server, SocketAddr)> {
     let state = web::Data::new(State {
+        events: EventHub::start(pool.clone()),
         pool,
         storage,
         max_upload: settings.max_upload,
@@ -49,6 +55,7 @@ pub fn start(pool: PgPool, storage: Storage, settings: &ServerSettings) -> anyho
             .app_data(state.clone())
             .service(create::resource())
             .service(create::resource_without_slash())
+            .configure(v1::configure)
             .route("/healthz", web::get().to(health::healthz))
             .route("/readyz", web::get().to(health::readyz))
             .default_service(web::to(create::drf::not_found))

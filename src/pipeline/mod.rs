@@ -3,10 +3,12 @@
 mod analysis;
 mod detector;
 mod document;
+mod garbage;
 mod overlay;
 mod png;
 
 pub use analysis::{Analysis, Crop, analyze};
 pub use detector::{DetectError, Detector};
 pub use document::{JobError, Pipeline, PipelineSettings, Processed};
+pub use garbage::{remove_garbage, sweep};
 pub use overlay::draw as draw_overlay;

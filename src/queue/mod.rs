@@ -1,8 +1,10 @@
 //! All that knows apalis: the job type, the schema and the worker. Jobs are enqueued by a trigger (migrations/0002_queue.sql).
 
+mod health;
 mod job;
 mod worker;
 
+pub use health::{QueueHealth, health, position};
 pub use job::DocumentJob;
 pub use worker::{WorkerSettings, work};
 

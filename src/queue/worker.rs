@@ -13,9 +13,10 @@ use uuid::Uuid;
 
 use super::DocumentJob;
 use crate::documents;
-use crate::pipeline::{JobError, Pipeline, Processed};
+use crate::pipeline::{self, JobError, Pipeline, Processed};
 
 const POLL: Duration = Duration::from_secs(1);
+const SWEEP: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,7 @@ struct Context {
 /// Processes documents until `stop` is cancelled, then hands back what it has begun and returns.
 pub async fn work(pipeline: Pipeline, settings: WorkerSettings, stop: CancellationToken) -> anyhow::Result<()> {
     let context = Context { pipeline: Arc::new(pipeline), stop: stop.clone() };
+    tokio::spawn(sweep_garbage(context.pipeline.clone(), stop.clone()));
     let host = nix::unistd::gethostname().unwrap_or_default();
     let mut pause = Duration::from_secs(1);
     while !stop.is_cancelled() {
@@ -58,6 +60,15 @@ pub async fn work(pipeline: Pipeline, settings: WorkerSettings, stop: Cancellati
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     Ok(())
+}
+
+/// Now and then removes the objects that deletions had to leave.
+async fn sweep_garbage(pipeline: Arc<Pipeline>, stop: CancellationToken) {
+    while tokio::time::timeout(SWEEP, stop.cancelled()).await.is_err() {
+        if let Err(error) = pipeline::sweep(&pipeline.pool, &pipeline.storage).await {
+            tracing::warn!(error = format!("{error:#}"), "objects of deleted documents could not be removed");
+        }
+    }
 }
 
 async fn run(name: &str, context: &Context, settings: WorkerSettings) -> Result<(), WorkerError> {

@@ -157,6 +157,11 @@ impl Storage {
         Ok(pages.into_iter().flat_map(|page| page.contents).map(|object| object.key).collect())
     }
 
+    /// A URL that lets anybody read an object for some seconds.
+    pub async fn presign(&self, key: &str, seconds: u32) -> Result<String, StorageError> {
+        Ok(self.bucket.presign_get(key, seconds, None).await?)
+    }
+
     /// The URL that clients see.
     pub fn url(&self, key: &str) -> String {
         format!("{}/{}", self.base_url, key::percent_encode(key))

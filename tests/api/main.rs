@@ -7,3 +7,4 @@ mod contract;
 mod create;
 mod failures;
 mod memory;
+mod v1;

@@ -5,10 +5,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use actix_web::web::Payload;
 
-use super::form::Form;
 use super::python_json;
-use super::receive::read_body;
 use super::refused::Refused;
+use super::serializer::{from_json, from_urlencoded};
+use crate::api::form::Form;
+use crate::api::receive::read_body;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -40,12 +41,12 @@ pub fn kind(request: &HttpRequest) -> Kind {
 pub async fn read(request: &HttpRequest, payload: Payload) -> Result<Form, Refused> {
     match kind(request) {
         Kind::Empty | Kind::Multipart => Ok(Form::default()),
-        Kind::Urlencoded => Ok(Form::from_urlencoded(&read_body(payload).await?)),
+        Kind::Urlencoded => Ok(from_urlencoded(&read_body(payload).await?)),
         Kind::Json => {
             let parsed = python_json::parse(&read_body(payload).await?);
             let value =
                 parsed.map_err(|e| Refused::Detail(StatusCode::BAD_REQUEST, format!("JSON parse error - {e}")))?;
-            Form::from_json(value).map_err(Refused::Fields)
+            from_json(value).map_err(Refused::Fields)
         }
         Kind::Unsupported(media_type) => {
             let text = format!("Unsupported media type \"{media_type}\" in request.");

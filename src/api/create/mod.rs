@@ -4,13 +4,12 @@
 
 mod body;
 pub mod drf;
-mod form;
 mod metadata;
 mod negotiate;
 mod page;
 mod python_json;
-mod receive;
 mod refused;
+mod serializer;
 
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, VARY};
 use actix_web::http::{Method, StatusCode};
@@ -19,12 +18,13 @@ use actix_web::{HttpRequest, HttpResponse, Resource};
 use base64::Engine;
 use serde::Serialize;
 
-use self::form::{FileField, Form, Valid};
 use self::metadata::metadata;
 use self::negotiate::{Refusal, Renderer, negotiate};
-use self::receive::{MAX_FIELDS, MultipartBody};
 use self::refused::Refused;
+use self::serializer::validate;
 use super::State;
+use super::form::Form;
+use super::receive::{MAX_FIELDS, MultipartBody};
 use crate::documents::{self, NewDocument, Options};
 
 pub const PATH: &str = "/api/create/";
@@ -135,7 +135,7 @@ async fn create(request: HttpRequest, renderer: Renderer, payload: Payload, stat
     }
     // Only a multipart form can hold a file, so all others lack something.
     let form = body::read(&request, payload).await;
-    match form.and_then(|form| form.validate().map_err(Refused::Fields)) {
+    match form.and_then(|form| validate(&form).map_err(Refused::Fields)) {
         Ok(_) => HttpResponse::InternalServerError().finish(),
         Err(refused) => refused.answer(&request, renderer),
     }
@@ -150,40 +150,14 @@ async fn store(
     let body = MultipartBody::new(request.headers(), payload, state.max_upload + MAX_FIELDS as u64)?;
     let _turn = state.uploads.acquire().await;
     let mut form = Form::default();
-    let stored = match state.receive(body, &mut form).await {
-        Ok(()) => match form.validate() {
-            Ok(valid) => match insert(state, &valid).await {
-                Err(error) if is_certainly_unwritten(state, valid.key.as_str()).await => Err(error.into()),
-                // The commit may have been done although its answer was lost: the object stays, and so does its trace.
-                Err(error) => {
-                    form.file = FileField::Missing;
-                    Err(error.into())
-                }
-                Ok(()) => Ok(valid),
-            },
-            Err(errors) => Err(Refused::Fields(errors)),
-        },
-        Err(error) => Err(error.into()),
-    };
-    match stored {
-        Ok(Valid { title, key, .. }) => {
-            let body = DocumentJson { title: title.as_str(), file: state.storage.url(key.as_str()) };
-            Ok(drf::answer(request, renderer, StatusCode::CREATED, &body))
-        }
+    let received = state.receive(body, &mut form).await.map_err(Refused::from);
+    let valid = match received.and_then(|()| validate(&form).map_err(Refused::Fields)) {
+        Ok(valid) => valid,
         Err(refused) => {
             state.discard(&mut form).await;
-            Err(refused)
+            return Err(refused);
         }
-    }
-}
-
-/// Whether no document has this object.
-async fn is_certainly_unwritten(state: &State, key: &str) -> bool {
-    matches!(documents::object_is_taken(&state.pool, key).await, Ok(false))
-}
-
-/// The row and its job, in one transaction.
-async fn insert(state: &State, valid: &Valid) -> sqlx::Result<()> {
+    };
     let new = NewDocument {
         title: &valid.title,
         object_key: valid.key.as_str(),
@@ -191,9 +165,7 @@ async fn insert(state: &State, valid: &Valid) -> sqlx::Result<()> {
         sha256: &valid.upload.sha256,
         options: &Options::default(),
     };
-    let mut tx = state.pool.begin().await?;
-    let id = documents::insert(&mut tx, &new).await?;
-    tx.commit().await?;
-    tracing::info!(document = id, key = new.object_key, size = new.size, "uploaded");
-    Ok(())
+    state.insert(&mut form, &new).await?;
+    let body = DocumentJson { title: valid.title.as_str(), file: state.storage.url(valid.key.as_str()) };
+    Ok(drf::answer(request, renderer, StatusCode::CREATED, &body))
 }

@@ -2,9 +2,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::drf;
-use super::form::FieldErrors;
 use super::negotiate::Renderer;
-use super::receive::ReceiveError;
+use super::serializer::FieldErrors;
+use crate::api::receive::ReceiveError;
 
 /// Why a request makes no document.
 pub enum Refused {

@@ -11,15 +11,17 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
 use actix_web::web::{Bytes, Payload};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
-use super::super::State;
+use super::State;
 use super::form::{FileField, Form, TitleField};
-use crate::documents::{self, FileName, FileNameError};
+use crate::documents::{self, FileName, FileNameError, NewDocument};
 use crate::storage::{ObjectKey, StorageError, UploadError};
 
 /// A client that sends nothing for this long is gone.
 const IDLE: Duration = Duration::from_secs(30);
 /// After the first 30 s a body must have come at this rate, in bytes a second, so that slow clients cannot hold all turns.
 const MIN_RATE: u64 = 4096;
+/// Fields beside title and file that are kept; the rest is passed over.
+const MAX_OTHERS: usize = 100;
 /// What a form may hold beside its file, in bytes (Django's DATA_UPLOAD_MAX_MEMORY_SIZE).
 pub const MAX_FIELDS: usize = 2_621_440;
 
@@ -167,6 +169,11 @@ impl State {
                     drain(field).await?;
                     form.title = TitleField::NotAString;
                 }
+                (_, true) if form.others.len() < MAX_OTHERS => {
+                    let (text, end) = text(field, &mut budget).await?;
+                    form.others.push((name, text));
+                    end?;
+                }
                 _ => {
                     drain(field).await?;
                 }
@@ -222,6 +229,30 @@ impl State {
                 return Ok(key);
             }
             candidate = name.alternative();
+        }
+    }
+
+    /// Writes the row and its job, in one transaction; the document's id. After an error, what the form has stored is discarded,
+    /// unless the commit may have been done although its answer was lost: then the object stays, and so does its trace.
+    pub async fn insert(&self, form: &mut Form, new: &NewDocument<'_>) -> sqlx::Result<i64> {
+        let inserted = async {
+            let mut tx = self.pool.begin().await?;
+            let id = documents::insert(&mut tx, new).await?;
+            tx.commit().await?;
+            Ok::<_, sqlx::Error>(id)
+        };
+        match inserted.await {
+            Ok(id) => {
+                tracing::info!(document = id, key = new.object_key, size = new.size, "uploaded");
+                Ok(id)
+            }
+            Err(error) => {
+                match documents::object_is_taken(&self.pool, new.object_key).await {
+                    Ok(false) => self.discard(form).await,
+                    _ => form.file = FileField::Missing,
+                }
+                Err(error)
+            }
         }
     }
 

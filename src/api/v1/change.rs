@@ -1,0 +1,53 @@
+//! Cancel, retry, reprocess, delete.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::params::path;
+use super::problem::{Code, Problem, Result};
+use super::read::document;
+use crate::api::State;
+use crate::documents::{self, Changed};
+use crate::pipeline::remove_garbage;
+
+pub async fn cancel(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let id = path(&request, "id")?;
+    answer(&state, id, documents::cancel(&state.pool, id).await?, "canceled: only waiting and running documents can be")
+        .await
+}
+
+pub async fn retry(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let id = path(&request, "id")?;
+    answer(&state, id, documents::retry(&state.pool, id).await?, "retried: only failed and canceled documents can be")
+        .await
+}
+
+pub async fn reprocess(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let id = path(&request, "id")?;
+    let changed = documents::reprocess(&state.pool, id).await?;
+    answer(&state, id, changed, "processed again: only done, failed and canceled documents can be").await
+}
+
+async fn answer(state: &State, id: i64, changed: Changed, cannot: &str) -> Result<HttpResponse> {
+    match changed {
+        Changed::Yes => {
+            let document = document(state, id).await?.ok_or_else(|| Problem::no_document(id))?;
+            Ok(HttpResponse::Ok().json(document))
+        }
+        Changed::NoSuchDocument => Err(Problem::no_document(id)),
+        Changed::Refused(status) => {
+            Err(Problem::new(Code::StatusConflict, format!("Document {id} is {status} and cannot be {cannot}.")))
+        }
+    }
+}
+
+/// Rows and job go at once; objects that the storage does not let go of now are removed by a worker later.
+pub async fn delete(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let id: i64 = path(&request, "id")?;
+    let garbage = documents::delete(&state.pool, id).await?.ok_or_else(|| Problem::no_document(id))?;
+    for prefix in garbage {
+        if let Err(error) = remove_garbage(&state.pool, &state.storage, &prefix).await {
+            tracing::warn!(prefix, error = format!("{error:#}"), "objects are left for a worker to remove");
+        }
+    }
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,142 @@
+//! `GET /api/v1/documents/{id}/events`: Server-Sent Events from PostgreSQL's NOTIFY, resumable by Last-Event-ID.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::stream;
+use serde_json::json;
+use sqlx::PgPool;
+use sqlx::postgres::PgListener;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::broadcast;
+
+use super::params::path;
+use super::problem::Result;
+use super::results::existing;
+use crate::api::State;
+use crate::documents::{self, CHANNEL, Event};
+
+/// Proxies close connections that are silent for longer.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Ids of documents with new events, for everybody in this process who waits for one.
+#[derive(Clone)]
+pub struct EventHub(broadcast::Sender<i64>);
+
+/// One waiter.
+pub struct Changes(broadcast::Receiver<i64>);
+
+impl EventHub {
+    /// Listens on a connection of its own for as long as the process lives; a lost one is opened again.
+    pub fn start(pool: PgPool) -> Self {
+        let (sender, _) = broadcast::channel(256);
+        let hub = Self(sender.clone());
+        actix_web::rt::spawn(async move {
+            loop {
+                if let Err(error) = listen(&pool, &sender).await {
+                    tracing::warn!(%error, "events are not heard of; connecting again");
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        hub
+    }
+
+    pub fn subscribe(&self) -> Changes {
+        Changes(self.0.subscribe())
+    }
+}
+
+async fn listen(pool: &PgPool, sender: &broadcast::Sender<i64>) -> sqlx::Result<()> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    while let Some(notification) = listener.try_recv().await? {
+        if let Ok(id) = notification.payload().parse() {
+            // Nobody may be waiting.
+            let _ = sender.send(id);
+        }
+    }
+    Err(sqlx::Error::PoolClosed)
+}
+
+impl Changes {
+    /// Returns when the document may have changed: on word of it, when words were missed, and now and then in any case.
+    pub async fn of(&mut self, id: i64) {
+        let word = async {
+            loop {
+                match self.0.recv().await {
+                    Ok(changed) if changed != id => {}
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                    Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(KEEP_ALIVE, word).await;
+    }
+}
+
+/// Where a stream stands.
+struct Reader {
+    state: web::Data<State>,
+    document: i64,
+    after: i64,
+    changes: Changes,
+    over: bool,
+    started: bool,
+}
+
+pub async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let document: i64 = path(&request, "id")?;
+    existing(&state, document).await?;
+    let last = request.headers().get("Last-Event-ID").and_then(|v| v.to_str().ok()?.parse().ok());
+    let changes = state.events.subscribe();
+    let reader = Reader { state, document, after: last.unwrap_or(0), changes, over: false, started: false };
+    let body = stream::unfold(reader, |mut reader| async {
+        let chunk = reader.next().await?;
+        Some((Ok::<_, Infallible>(chunk), reader))
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header(("Cache-Control", "no-store"))
+        .insert_header(("X-Accel-Buffering", "no"))
+        .streaming(body))
+}
+
+impl Reader {
+    /// The next events as text, a comment to keep the connection, or the end after the last event.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.over {
+            return None;
+        }
+        if self.started {
+            self.changes.of(self.document).await;
+        }
+        self.started = true;
+        let events = match documents::events_after(&self.state.pool, self.document, self.after).await {
+            Ok(events) => events,
+            Err(error) => {
+                // The client comes back with the id of the last event it has.
+                tracing::warn!(%error, "an event stream ends early");
+                return None;
+            }
+        };
+        let Some(last) = events.last() else {
+            self.over = matches!(documents::get(&self.state.pool, self.document).await, Ok(None));
+            return Some(Bytes::from_static(b": waiting\n\n"));
+        };
+        self.after = last.id;
+        self.over = last.is_last();
+        Some(events.iter().map(format).collect::<String>().into())
+    }
+}
+
+fn format(event: &Event) -> String {
+    let at = event.created_at.format(&Rfc3339).unwrap_or_default();
+    let mut data = event.data.clone();
+    if let Some(data) = data.as_object_mut() {
+        data.insert("at".into(), json!(at));
+    }
+    format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, event.kind)
+}

@@ -1,0 +1,196 @@
+//! The shapes of answers.
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::serde::rfc3339;
+
+use crate::documents::{DocumentRow, FoundRow, PageRow};
+use crate::storage::Storage;
+
+#[derive(Serialize)]
+pub struct Document {
+    id: i64,
+    title: String,
+    /// pending, processing, done, failed, canceled
+    status: String,
+    file: String,
+    /// Bytes.
+    size: Option<i64>,
+    sha256: Option<String>,
+    page_range: Option<String>,
+    /// Pages of the file.
+    pages_in_file: Option<i32>,
+    /// Pages to process, and how many are done.
+    page_count: Option<i32>,
+    pages_done: i32,
+    error: Option<DocumentError>,
+    priority: i32,
+    /// How often it was queued.
+    run: i32,
+    score_threshold: Option<f32>,
+    crop_min_score: Option<f32>,
+    model: Option<Model>,
+    /// 1 for the next; null unless it waits.
+    queue_position: Option<i64>,
+    #[serde(with = "rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "rfc3339::option")]
+    started_at: Option<OffsetDateTime>,
+    #[serde(with = "rfc3339::option")]
+    finished_at: Option<OffsetDateTime>,
+    links: Links,
+}
+
+#[derive(Serialize)]
+struct DocumentError {
+    code: String,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Model {
+    name: String,
+    sha256: String,
+}
+
+#[derive(Serialize)]
+struct Links {
+    #[serde(rename = "self")]
+    own: String,
+    pages: String,
+    events: String,
+    file: String,
+    export: String,
+}
+
+pub fn location(id: i64) -> String {
+    format!("/api/v1/documents/{id}")
+}
+
+impl Document {
+    pub fn new(row: DocumentRow, queue_position: Option<i64>, storage: &Storage) -> Self {
+        let own = location(row.id);
+        let link = |name: &str| format!("{own}/{name}");
+        let model = row.model_name.zip(row.model_sha256);
+        Self {
+            links: Links {
+                pages: link("pages"),
+                events: link("events"),
+                file: link("file"),
+                export: link("export"),
+                own,
+            },
+            id: row.id,
+            file: storage.url(&row.object_key),
+            title: row.title,
+            status: row.status,
+            size: row.size,
+            sha256: row.sha256,
+            page_range: row.page_range,
+            pages_in_file: row.pages_in_file,
+            page_count: row.page_count,
+            pages_done: row.pages_done,
+            error: row
+                .error
+                .map(|message| DocumentError { code: row.error_code.unwrap_or_else(|| "unknown".to_owned()), message }),
+            priority: row.priority,
+            run: row.run,
+            score_threshold: row.score_threshold,
+            crop_min_score: row.crop_min_score,
+            model: model.map(|(name, sha256)| Model { name, sha256 }),
+            queue_position,
+            created_at: row.created_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub struct DocumentList {
+    pub documents: Vec<Document>,
+    /// Give it as `cursor` for what follows; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+pub struct Page {
+    number: i32,
+    /// Width and height.
+    points: [f32; 2],
+    pixels: [i32; 2],
+    detections: i64,
+    render_ms: i32,
+    detect_ms: i32,
+    links: PageLinks,
+}
+
+#[derive(Serialize)]
+struct PageLinks {
+    detections: String,
+    image: Option<String>,
+    overlay: String,
+}
+
+impl Page {
+    pub fn new(document_id: i64, row: &PageRow) -> Self {
+        let link = |name: &str| format!("{}/pages/{}/{name}", location(document_id), row.number);
+        Self {
+            number: row.number,
+            points: [row.width_pt, row.height_pt],
+            pixels: [row.width_px, row.height_px],
+            detections: row.detections,
+            render_ms: row.render_ms,
+            detect_ms: row.detect_ms,
+            links: PageLinks {
+                detections: link("detections"),
+                image: row.image_key.is_some().then(|| link("image")),
+                overlay: link("overlay"),
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub struct Detection {
+    page: i32,
+    ordinal: i32,
+    class_id: i32,
+    label: String,
+    score: f32,
+    r#box: Boxes,
+    mask_rle: Option<serde_json::Value>,
+    /// Where the cut-out region is.
+    crop: Option<String>,
+}
+
+/// x0, y0, x1, y1 from the top left.
+#[derive(Serialize)]
+struct Boxes {
+    points: [f32; 4],
+    pixels: [f32; 4],
+    /// Of the page's width and height.
+    ratio: [f32; 4],
+}
+
+impl Detection {
+    pub fn new(document_id: i64, row: FoundRow, page: &PageRow) -> Self {
+        let pixels = [row.x0_px, row.y0_px, row.x1_px, row.y1_px];
+        let size = [page.width_px as f32, page.height_px as f32];
+        let crop = format!("{}/pages/{}/crops/{}", location(document_id), row.page, row.ordinal);
+        Self {
+            page: row.page,
+            ordinal: row.ordinal,
+            class_id: row.class_id,
+            label: row.label,
+            score: row.score,
+            r#box: Boxes {
+                points: [row.x0_pt, row.y0_pt, row.x1_pt, row.y1_pt],
+                pixels,
+                ratio: std::array::from_fn(|i| pixels[i] / size[i % 2]),
+            },
+            mask_rle: row.mask_rle,
+            crop: row.crop_key.map(|_| crop),
+        }
+    }
+}

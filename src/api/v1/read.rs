@@ -1,0 +1,77 @@
+//! `GET /api/v1/documents` and `GET /api/v1/documents/{id}`
+
+use std::time::{Duration, Instant};
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::json::{Document, DocumentList};
+use super::params::{Query, path};
+use super::problem::{Problem, Result};
+use crate::api::State;
+use crate::documents::{self, Filter};
+use crate::queue;
+
+/// Routers on the way (Heroku's, say) give up after 30 s.
+const MAX_WAIT: u64 = 25;
+
+pub async fn document(state: &State, id: i64) -> Result<Option<Document>> {
+    let Some(row) = documents::get(&state.pool, id).await? else { return Ok(None) };
+    let position = match row.status.as_str() {
+        "pending" => queue::position(&state.pool, id).await?,
+        _ => None,
+    };
+    Ok(Some(Document::new(row, position, &state.storage)))
+}
+
+/// With `?wait=N` the answer comes when the document is done, failed or canceled, after N seconds at the latest.
+pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let id: i64 = path(&request, "id")?;
+    let mut query = Query::of(&request);
+    let wait = query.number("wait", 0, MAX_WAIT)?.unwrap_or(0);
+    query.done()?;
+    let deadline = Instant::now() + Duration::from_secs(wait);
+    let mut changes = state.events.subscribe();
+    loop {
+        let row = documents::get(&state.pool, id).await?.ok_or_else(|| Problem::no_document(id))?;
+        let over = matches!(row.status.as_str(), "done" | "failed" | "canceled");
+        let left = deadline.saturating_duration_since(Instant::now());
+        if over || left.is_zero() {
+            let document = document(&state, id).await?.ok_or_else(|| Problem::no_document(id))?;
+            return Ok(HttpResponse::Ok().json(document));
+        }
+        let _ = tokio::time::timeout(left, changes.of(id)).await;
+    }
+}
+
+pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let mut query = Query::of(&request);
+    let status = query.take("status");
+    if let Some(status) = &status
+        && !["pending", "processing", "done", "failed", "canceled"].contains(&status.as_str())
+    {
+        return Err(Problem::parameter("status", "must be pending, processing, done, failed or canceled"));
+    }
+    let oldest_first = match query.take("sort").as_deref() {
+        None | Some("newest") => false,
+        Some("oldest") => true,
+        Some(_) => return Err(Problem::parameter("sort", "must be newest or oldest")),
+    };
+    let limit = query.number("limit", 1, 200)?.unwrap_or(50);
+    let filter = Filter {
+        status,
+        title: query.take("title"),
+        created_after: query.time("created_after")?,
+        created_before: query.time("created_before")?,
+        oldest_first,
+        after: query.number("cursor", 1, i64::MAX)?,
+        // One more than asked for tells whether there is more.
+        limit: limit + 1,
+    };
+    query.done()?;
+    let mut rows = documents::search(&state.pool, &filter).await?;
+    let more = rows.len() as i64 > limit;
+    rows.truncate(limit as usize);
+    let next_cursor = rows.last().filter(|_| more).map(|row| row.id.to_string());
+    let documents = rows.into_iter().map(|row| Document::new(row, None, &state.storage)).collect();
+    Ok(HttpResponse::Ok().json(DocumentList { documents, next_cursor }))
+}

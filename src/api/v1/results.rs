@@ -1,0 +1,85 @@
+//! Pages, detections and pictures. Pictures are redirects to the bucket that are good for a quarter of an hour.
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::json::{Detection, Page};
+use super::params::path;
+use super::problem::{Code, Problem, Result};
+use crate::api::State;
+use crate::documents::{self, DocumentRow, PageRow};
+
+const PRESIGNED_SECONDS: u32 = 900;
+
+pub async fn existing(state: &State, id: i64) -> Result<DocumentRow> {
+    documents::get(&state.pool, id).await?.ok_or_else(|| Problem::no_document(id))
+}
+
+async fn finished_page(state: &State, request: &HttpRequest) -> Result<(i64, PageRow)> {
+    let (id, number): (i64, i32) = (path(request, "id")?, path(request, "number")?);
+    existing(state, id).await?;
+    let page = documents::pages(&state.pool, id, Some(number)).await?.pop();
+    let missing = || Problem::new(Code::NotFound, format!("Document {id} has no finished page {number}."));
+    Ok((id, page.ok_or_else(missing)?))
+}
+
+#[derive(Serialize)]
+struct Pages {
+    pages: Vec<Page>,
+}
+
+pub async fn pages(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let id = path(&request, "id")?;
+    existing(&state, id).await?;
+    let rows = documents::pages(&state.pool, id, None).await?;
+    Ok(HttpResponse::Ok().json(Pages { pages: rows.iter().map(|row| Page::new(id, row)).collect() }))
+}
+
+pub async fn page(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let (id, row) = finished_page(&state, &request).await?;
+    Ok(HttpResponse::Ok().json(Page::new(id, &row)))
+}
+
+#[derive(Serialize)]
+struct Detections {
+    detections: Vec<Detection>,
+}
+
+pub async fn detections(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let (id, page) = finished_page(&state, &request).await?;
+    let rows = documents::found(&state.pool, id, Some(page.number)).await?;
+    let detections = rows.into_iter().map(|row| Detection::new(id, row, &page)).collect();
+    Ok(HttpResponse::Ok().json(Detections { detections }))
+}
+
+pub async fn file(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let document = existing(&state, path(&request, "id")?).await?;
+    redirect(&state, &document.object_key).await
+}
+
+pub async fn image(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let (_, page) = finished_page(&state, &request).await?;
+    let missing = || Problem::new(Code::NotFound, "This page was processed before page images were kept.");
+    redirect(&state, &page.image_key.ok_or_else(missing)?).await
+}
+
+pub async fn overlay(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let (_, page) = finished_page(&state, &request).await?;
+    redirect(&state, &page.overlay_key).await
+}
+
+pub async fn crop(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let (id, page) = finished_page(&state, &request).await?;
+    let ordinal: i32 = path(&request, "ordinal")?;
+    let rows = documents::found(&state.pool, id, Some(page.number)).await?;
+    let key = rows.into_iter().find(|row| row.ordinal == ordinal).and_then(|row| row.crop_key);
+    let missing =
+        || Problem::new(Code::NotFound, format!("Detection {ordinal} of page {} was not cut out.", page.number));
+    redirect(&state, &key.ok_or_else(missing)?).await
+}
+
+async fn redirect(state: &State, key: &str) -> Result<HttpResponse> {
+    let url = state.storage.presign(key, PRESIGNED_SECONDS).await?;
+    Ok(HttpResponse::Found().insert_header((LOCATION, url)).insert_header(("Cache-Control", "no-store")).finish())
+}

@@ -1,0 +1,50 @@
+//! How the queue stands.
+
+use serde::Serialize;
+use sqlx::PgPool;
+
+#[derive(Debug, Serialize)]
+pub struct QueueHealth {
+    /// Due and waiting for a worker.
+    pub ready: i64,
+    /// Waiting for their time, after a failed attempt.
+    pub scheduled: i64,
+    pub running: i64,
+    /// Seconds that the longest waiting job has waited.
+    pub oldest_wait_seconds: Option<f64>,
+    /// Worker processes heard of in the last 30 s.
+    pub workers: i64,
+}
+
+pub async fn health(pool: &PgPool) -> sqlx::Result<QueueHealth> {
+    sqlx::query_as!(
+        QueueHealth,
+        r#"select count(*) filter (where status in ('Pending', 'Failed') and run_at <= now()) as "ready!",
+               count(*) filter (where status in ('Pending', 'Failed') and run_at > now()) as "scheduled!",
+               count(*) filter (where status in ('Queued', 'Running')) as "running!",
+               extract(epoch from max(now() - run_at) filter (where status = 'Pending' and run_at <= now()))::float8
+                   as oldest_wait_seconds,
+               (select count(*) from apalis.workers
+                where worker_type = 'documents' and last_seen > now() - interval '30 seconds') as "workers!"
+           from apalis.jobs
+           where job_type = 'documents'
+               and (status in ('Pending', 'Queued', 'Running') or (status = 'Failed' and attempts < max_attempts))"#
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// The place of a waiting document among the jobs that are due, from 1; `None` if its job does not wait.
+pub async fn position(pool: &PgPool, document_id: i64) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar!(
+        r#"select (select count(*) from apalis.jobs other
+                   where other.job_type = 'documents' and other.status = 'Pending'
+                       and (other.priority > own.priority or (other.priority = own.priority and other.run_at < own.run_at))
+                  ) + 1 as "position!"
+           from apalis.jobs own join documents d on own.idempotency_key = document_job_key(d)
+           where d.id = $1 and own.job_type = 'documents' and own.status = 'Pending'"#,
+        document_id
+    )
+    .fetch_optional(pool)
+    .await
+}

@@ -1,0 +1,300 @@
+//! `/api/v1`.
+
+use reqwest::multipart::{Form, Part};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::create::pdf_form;
+use crate::common::{App, TestApp, fixture, sample};
+
+struct Api {
+    base: String,
+    client: Client,
+    _server: App,
+}
+
+impl Api {
+    async fn start(app: &TestApp) -> Self {
+        let server = app.serve(&[]).await;
+        let base = server.url.as_deref().unwrap().replace("/api/create/", "/api/v1");
+        Self { base, client: Client::builder().redirect(Policy::none()).build().unwrap(), _server: server }
+    }
+
+    async fn send(&self, method: Method, path: &str) -> Response {
+        self.client.request(method, format!("{}{path}", self.base)).send().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let response = self.send(Method::GET, path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        response.json().await.unwrap()
+    }
+
+    async fn upload(&self, form: Form, key: Option<&str>) -> Response {
+        let mut request = self.client.post(format!("{}/documents", self.base)).multipart(form);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// Expects a problem document.
+    async fn problem(&self, response: Response, status: u16, code: &str) -> String {
+        assert_eq!(response.status().as_u16(), status);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        let body: Value = response.json().await.unwrap();
+        assert_eq!((&body["status"], &body["code"]), (&json!(status), &json!(code)));
+        assert!(body["title"].is_string() && body["type"] == format!("urn:docreader:problem:{code}"));
+        body["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test]
+async fn from_upload_to_results() {
+    let app = TestApp::new().await;
+    let api = Api::start(&app).await;
+    let response = api.upload(pdf_form("Handbook", sample(), "a.pdf").text("priority", "7"), None).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    assert_eq!(response.headers()["location"], "/api/v1/documents/1");
+    let document: Value = response.json().await.unwrap();
+    assert_eq!(
+        (&document["status"], &document["queue_position"], &document["priority"]),
+        (&json!("pending"), &json!(1), &json!(7))
+    );
+    assert_eq!(api.get("/queue").await["ready"], 1);
+
+    let waiting = api.get("/documents/1?wait=1").await;
+    assert_eq!(waiting["status"], "pending", "nobody works yet");
+    let _worker = app.work(&[]);
+    let done = api.get("/documents/1?wait=25").await;
+    assert_eq!((&done["status"], &done["pages_done"], &done["error"]), (&json!("done"), &json!(1), &Value::Null));
+    assert_eq!(done["model"]["name"], "default");
+    assert!(done["finished_at"].as_str().unwrap() > done["started_at"].as_str().unwrap());
+
+    let page = &api.get("/documents/1/pages").await["pages"][0];
+    let (width, height) = (page["pixels"][0].as_f64().unwrap(), page["pixels"][1].as_f64().unwrap());
+    let found = api.get("/documents/1/pages/1/detections").await;
+    let found = found["detections"].as_array().unwrap();
+    assert_eq!(page["detections"], found.len());
+    for d in found {
+        let (pixels, ratio) = (&d["box"]["pixels"], &d["box"]["ratio"]);
+        assert!((ratio[2].as_f64().unwrap() * width - pixels[2].as_f64().unwrap()).abs() < 0.01);
+        assert!((ratio[3].as_f64().unwrap() * height - pixels[3].as_f64().unwrap()).abs() < 0.01);
+        assert_eq!(d["crop"].is_string(), d["score"].as_f64() >= Some(0.9));
+    }
+    for picture in ["image", "overlay", "crops/0"] {
+        let redirect = api.send(Method::GET, &format!("/documents/1/pages/1/{picture}")).await;
+        assert_eq!(redirect.status(), StatusCode::FOUND, "{picture}");
+        let bytes =
+            reqwest::get(redirect.headers()["location"].to_str().unwrap()).await.unwrap().bytes().await.unwrap();
+        let image = image::load_from_memory(&bytes).unwrap();
+        assert!(picture == "crops/0" || f64::from(image.width()) == width);
+    }
+
+    let coco = api.get("/documents/1/export?format=coco").await;
+    assert_eq!(coco["annotations"].as_array().unwrap().len(), found.len());
+    assert_eq!(coco["categories"][1], json!({"id": 2, "name": "title"}));
+    assert_eq!(coco["images"][0]["width"], width as i64);
+    assert_eq!(coco["annotations"][0]["segmentation"], found[0]["mask_rle"]);
+    let csv = api.send(Method::GET, "/documents/1/export?format=csv").await.text().await.unwrap();
+    assert_eq!(csv.lines().count(), found.len() + 1);
+    let jsonl = api.send(Method::GET, "/documents/1/export?format=jsonl").await.text().await.unwrap();
+    let lines: Vec<Value> = jsonl.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), found.len());
+    assert_eq!(lines[0]["box_px"], found[0]["box"]["pixels"]);
+
+    assert_eq!(api.get("/models").await["models"][0]["classes"][0], "text");
+    assert_eq!(api.get("/queue").await["workers"], 1);
+
+    let again = api.send(Method::POST, "/documents/1/reprocess").await;
+    assert_eq!(again.status(), StatusCode::OK);
+    let done = api.get("/documents/1?wait=25").await;
+    assert_eq!((&done["status"], &done["run"]), (&json!("done"), &json!(2)));
+    assert_eq!(api.get("/documents/1/pages").await["pages"][0]["detections"], found.len());
+}
+
+#[tokio::test]
+async fn the_same_idempotency_key_is_the_same_document() {
+    let app = TestApp::new().await;
+    let api = Api::start(&app).await;
+    let form = || pdf_form("Hello", sample(), "a.pdf");
+    let uploads = (0..6).map(|_| api.upload(form(), Some("k1")));
+    for response in futures_util::future::join_all(uploads).await {
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        assert_eq!(response.headers()["location"], "/api/v1/documents/1");
+    }
+    assert_eq!(app.count("select count(*) from documents").await, 1);
+    assert_eq!(app.count("select count(*) from uploads").await, 1);
+    assert_eq!(app.storage.list("").await.unwrap().len(), 1);
+    let other = api.upload(pdf_form("Other title", sample(), "a.pdf"), Some("k1")).await;
+    api.problem(other, 422, "idempotency_mismatch").await;
+    assert_eq!(app.storage.list("").await.unwrap().len(), 1);
+    assert_eq!(api.upload(form(), Some("k2")).await.status(), StatusCode::ACCEPTED);
+    assert_eq!(app.count("select count(*) from documents").await, 2);
+}
+
+#[tokio::test]
+async fn a_range_of_pages_with_its_own_thresholds() {
+    let app = TestApp::new().await;
+    let api = Api::start(&app).await;
+    let bytes = std::fs::read(fixture("bytefield.pdf")).unwrap();
+    let form = pdf_form("x", bytes, "b.pdf")
+        .text("pages", "2-3, 57")
+        .text("score_threshold", "0.6")
+        .text("crop_min_score", "1");
+    api.upload(form, None).await;
+    let none = pdf_form("x", sample(), "a.pdf").text("pages", "7");
+    api.upload(none, None).await;
+    let _worker = app.work(&[]);
+    let done = api.get("/documents/1?wait=25").await;
+    assert_eq!((&done["status"], &done["page_count"], &done["pages_in_file"]), (&json!("done"), &json!(3), &json!(58)));
+    let pages = api.get("/documents/1/pages").await;
+    let numbers: Vec<&Value> = pages["pages"].as_array().unwrap().iter().map(|p| &p["number"]).collect();
+    assert_eq!(numbers, [2, 3, 57]);
+    assert_eq!(app.count("select count(*) from detections where score <= 0.6 or crop_key is not null").await, 0);
+    assert!(app.count("select count(*) from detections").await > 0);
+    let failed = api.get("/documents/2?wait=25").await;
+    assert_eq!((&failed["status"], &failed["error"]["code"]), (&json!("failed"), &json!("page_range_empty")));
+}
+
+#[tokio::test]
+async fn cancel_retry_delete() {
+    let app = TestApp::new().await;
+    let api = Api::start(&app).await;
+    api.upload(pdf_form("x", std::fs::read(fixture("bytefield.pdf")).unwrap(), "b.pdf"), None).await;
+    let waiting = "select count(*) from apalis.jobs where status = 'Pending'";
+
+    assert_eq!(api.send(Method::POST, "/documents/1/cancel").await.status(), StatusCode::OK);
+    assert_eq!((app.count(waiting).await, app.status(1).await.0.as_str()), (0, "canceled"));
+    let twice = api.send(Method::POST, "/documents/1/cancel").await;
+    api.problem(twice, 409, "status_conflict").await;
+    assert_eq!(api.send(Method::POST, "/documents/1/retry").await.status(), StatusCode::OK);
+    assert_eq!((app.count(waiting).await, app.status(1).await.0.as_str()), (1, "pending"));
+
+    // A running document stops at its next page.
+    let worker = app.work(&[]);
+    app.until(1, |(_, pages, _)| *pages >= 2).await;
+    assert_eq!(api.send(Method::POST, "/documents/1/cancel").await.status(), StatusCode::OK);
+    let started = std::time::Instant::now();
+    while !worker.log().contains("document done") {
+        assert!(started.elapsed() < crate::common::PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let (status, pages, _) = app.status(1).await;
+    assert!(status == "canceled" && pages < 58, "{status} after {pages}");
+
+    assert_eq!(api.send(Method::DELETE, "/documents/1").await.status(), StatusCode::NO_CONTENT);
+    let gone = api.send(Method::GET, "/documents/1").await;
+    api.problem(gone, 404, "not_found").await;
+    for table in [
+        "select count(*) from documents",
+        "select count(*) from pages",
+        "select count(*) from detections",
+        "select count(*) from uploads",
+        "select count(*) from document_events",
+        "select count(*) from garbage",
+        "select count(*) from apalis.jobs",
+    ] {
+        assert_eq!(app.count(table).await, 0, "{table}");
+    }
+    assert_eq!(app.storage.list("").await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_paged() {
+    let app = TestApp::new().await;
+    let api = Api::start(&app).await;
+    for i in 0..5 {
+        app.insert(&format!("report_{i}"), b"%PDF-").await;
+    }
+    app.insert("50% off", b"%PDF-").await;
+    sqlx::raw_sql("update documents set status = 'canceled' where id = 2").execute(&app.pool).await.unwrap();
+    let ids = |list: &Value| -> Vec<i64> {
+        list["documents"].as_array().unwrap().iter().map(|d| d["id"].as_i64().unwrap()).collect()
+    };
+    let first = api.get("/documents?limit=4").await;
+    assert_eq!(ids(&first), [6, 5, 4, 3]);
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = api.get(&format!("/documents?limit=4&cursor={cursor}")).await;
+    assert_eq!((ids(&second), &second["next_cursor"]), (vec![2, 1], &Value::Null));
+    assert_eq!(ids(&api.get("/documents?sort=oldest&status=pending&title=REPORT_").await), [1, 3, 4, 5]);
+    assert_eq!(ids(&api.get("/documents?title=0%25").await), [6]);
+    assert_eq!(ids(&api.get("/documents?created_after=2099-01-01T00:00:00Z").await), [] as [i64; 0]);
+    for (query, part) in [
+        ("limit=0", "limit: must be a number from 1 to 200"),
+        ("status=open", "status: must be"),
+        ("cursor=x", "cursor"),
+        ("created_before=now", "created_before: not a time"),
+        ("page=2", "page: there is no such parameter"),
+    ] {
+        let response = api.send(Method::GET, &format!("/documents?{query}")).await;
+        let detail = api.problem(response, 400, "invalid_parameter").await;
+        assert!(detail.contains(part), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn events_tell_what_happens_and_can_be_resumed() {
+    let app = TestApp::new().await;
+    let api = Api::start(&app).await;
+    api.upload(pdf_form("x", sample(), "a.pdf"), None).await;
+    let stream = api.client.get(format!("{}/documents/1/events", api.base)).send();
+    let worker = async { app.work(&[]) };
+    let (stream, _worker) = tokio::join!(stream, worker);
+    let stream = stream.unwrap();
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    // The stream ends by itself after the last event.
+    let text = stream.text().await.unwrap();
+    let kinds: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("event: ")).collect();
+    assert_eq!(kinds, ["queued", "started", "page", "done"], "{text}");
+    let ids: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("id: ")).collect();
+    let last: Value = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("data: "))
+        .next_back()
+        .map(|d| serde_json::from_str(d).unwrap())
+        .unwrap();
+    assert_eq!((&last["status"], &last["pages_done"], &last["page_count"]), (&json!("done"), &json!(1), &json!(1)));
+    let resumed = api.client.get(format!("{}/documents/1/events", api.base)).header("Last-Event-ID", ids[1]).send();
+    let text = resumed.await.unwrap().text().await.unwrap();
+    let kinds: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("event: ")).collect();
+    assert_eq!(kinds, ["page", "done"]);
+}
+
+#[tokio::test]
+async fn problems_have_codes_and_leave_nothing() {
+    let app = TestApp::new().await;
+    let api = Api::start(&app).await;
+    let part = || Part::bytes(sample()).file_name("a.pdf");
+    for (form, code, part) in [
+        (Form::new().text("title", "x"), "missing_file", "part `file`"),
+        (Form::new().part("file", Part::bytes(vec![]).file_name("a.pdf")), "missing_file", "empty"),
+        (Form::new().part("file", part()).text("title", " "), "invalid_title", "may not be blank"),
+        (Form::new().part("file", part()).text("pages", "3-1"), "invalid_parameter", "pages: \"3-1\""),
+        (Form::new().part("file", part()).text("score_threshold", "2"), "invalid_parameter", "from 0 to 1"),
+        (Form::new().part("file", part()).text("priority", "1000"), "invalid_parameter", "from -100 to 100"),
+        (Form::new().part("file", part()).text("colour", "red"), "invalid_parameter", "colour"),
+    ] {
+        let response = api.upload(form, None).await;
+        let detail = api.problem(response, 400, code).await;
+        assert!(detail.contains(part), "{detail}");
+    }
+    let plain = api.client.post(format!("{}/documents", api.base)).body("x").send().await.unwrap();
+    api.problem(plain, 415, "unsupported_media_type").await;
+    for (method, path, status, code) in [
+        (Method::GET, "/documents/7", 404, "not_found"),
+        (Method::GET, "/documents/x", 404, "not_found"),
+        (Method::DELETE, "/documents/7", 404, "not_found"),
+        (Method::POST, "/documents/7/cancel", 404, "not_found"),
+        (Method::GET, "/documents/7/pages", 404, "not_found"),
+        (Method::GET, "/documents/7/events", 404, "not_found"),
+        (Method::GET, "/nothing", 404, "not_found"),
+        (Method::PUT, "/documents", 405, "method_not_allowed"),
+    ] {
+        let response = api.send(method, path).await;
+        api.problem(response, status, code).await;
+    }
+    assert_eq!(app.count("select count(*) from documents").await + app.count("select count(*) from uploads").await, 0);
+    assert_eq!(app.storage.list("").await.unwrap(), Vec::<String>::new());
+}
