@@ -9,6 +9,7 @@ use clap::Args;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use crate::api::Policy;
 use crate::pipeline::{Detector, PipelineSettings};
 use crate::queue::WorkerSettings;
 use crate::rcnn::{self, Model};
@@ -128,6 +129,12 @@ pub struct ServerArgs {
     /// Uploads that are received at a time; more wait their turn
     #[arg(long, env, default_value_t = 4, value_name = "N")]
     pub upload_concurrency: usize,
+    /// Whether /api/v1 needs a token (`app token create`): auto means as soon as there is one
+    #[arg(long, env, value_enum, default_value = "auto", value_name = "POLICY")]
+    pub api_auth: Policy,
+    /// The same for /api/create/, which the tutorial leaves open
+    #[arg(long, env, value_enum, default_value = "off", value_name = "POLICY")]
+    pub legacy_api_auth: Policy,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -182,7 +189,14 @@ pub struct RenderArgs {
 }
 
 impl RenderArgs {
+    /// Fails without libpdfium, for a worker that is to render PDFs.
     pub fn renderer(&self) -> anyhow::Result<Renderer> {
+        find_pdfium(self.pdfium_lib.as_deref())?;
+        self.renderer_for_anything()
+    }
+
+    /// Without libpdfium it opens images only.
+    pub fn renderer_for_anything(&self) -> anyhow::Result<Renderer> {
         let limits = Limits {
             max_pages: self.max_pages,
             page_pixels: self.render_max_megapixels * 1_000_000,
@@ -191,7 +205,7 @@ impl RenderArgs {
             memory: self.render_memory_mb << 20,
         };
         let program = std::env::current_exe().context("the path of this program")?;
-        Ok(Renderer::new(program, find_pdfium(self.pdfium_lib.as_deref())?, limits))
+        Ok(Renderer::new(program, find_pdfium(self.pdfium_lib.as_deref()).ok(), limits))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The REST API.
 
+mod auth;
 mod create;
 mod form;
 mod health;
@@ -15,6 +16,7 @@ use anyhow::Context;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
+pub use self::auth::Policy;
 use self::v1::EventHub;
 use crate::storage::Storage;
 
@@ -26,6 +28,10 @@ pub struct ServerSettings {
     /// Bytes.
     pub max_upload: u64,
     pub upload_concurrency: usize,
+    /// For /api/v1.
+    pub auth: Policy,
+    /// For /api/create/.
+    pub legacy_auth: Policy,
 }
 
 /// What handlers share.
@@ -33,6 +39,8 @@ struct State {
     pool: PgPool,
     storage: Storage,
     events: EventHub,
+    auth: Policy,
+    legacy_auth: Policy,
     max_upload: u64,
     /// Each upload may hold a part of the file in memory; this bounds how many do.
     uploads: Semaphore,
@@ -47,6 +55,8 @@ pub fn start(pool: PgPool, storage: Storage, settings: &ServerSettings) -> anyho
         events: EventHub::start(pool.clone()),
         pool,
         storage,
+        auth: settings.auth,
+        legacy_auth: settings.legacy_auth,
         max_upload: settings.max_upload,
         uploads: Semaphore::new(settings.upload_concurrency.max(1)),
     });

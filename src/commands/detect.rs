@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -13,7 +12,7 @@ use super::table;
 use crate::config::{ModelArgs, RenderArgs};
 use crate::documents::DetectionRow;
 use crate::pipeline::{Detector, analyze};
-use crate::render::{PageImage, PdfDocument};
+use crate::render::PageImage;
 
 #[derive(Debug, Args)]
 #[command(
@@ -63,13 +62,15 @@ struct DetectionReport {
 }
 
 pub async fn run(args: DetectArgs) -> anyhow::Result<()> {
-    let mut source = Source::open(&args).await?;
+    let name = || args.file.display().to_string();
+    std::fs::metadata(&args.file).with_context(name)?;
+    let mut source = args.render.renderer_for_anything()?.open(&args.file).await.with_context(name)?;
     let model_args = args.model.clone();
     let detector = tokio::task::spawn_blocking(move || model_args.load()).await??;
     let bar = progress(source.pages(), args.json);
     let mut report = Report { model: detector.name().to_owned(), pages: vec![] };
     for number in 1..=source.pages() {
-        let page = source.page(number, args.render.render_zoom).await?;
+        let page = source.render(number, args.render.render_zoom).await?;
         let page = detect_page(number, page, &detector, &args).await?;
         report.pages.push(page);
         bar.inc(1);
@@ -83,50 +84,6 @@ pub async fn run(args: DetectArgs) -> anyhow::Result<()> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
-    }
-}
-
-/// The pages of a PDF, or one image.
-enum Source {
-    Pdf(Box<PdfDocument>),
-    Image(Option<RgbImage>),
-}
-
-impl Source {
-    async fn open(args: &DetectArgs) -> anyhow::Result<Self> {
-        let path = &args.file;
-        let name = || path.display().to_string();
-        let mut head = [0; 16];
-        use std::io::Read;
-        let read = std::fs::File::open(path).and_then(|mut f| f.read(&mut head)).with_context(name)?;
-        if image::guess_format(&head[..read]).is_err() {
-            let pdf = args.render.renderer()?.open(path).await;
-            return Ok(Self::Pdf(Box::new(pdf.with_context(name)?)));
-        }
-        let image = image::ImageReader::open(path).with_context(name)?.with_guessed_format().with_context(name)?;
-        let limit = args.render.render_max_megapixels * 1_000_000;
-        let image = image.decode().with_context(name)?;
-        let pixels = u64::from(image.width()) * u64::from(image.height());
-        anyhow::ensure!(pixels <= limit, "{}: {pixels} pixels, more than RENDER_MAX_MEGAPIXELS allows", name());
-        Ok(Self::Image(Some(image.to_rgb8())))
-    }
-
-    fn pages(&self) -> u32 {
-        match self {
-            Self::Pdf(pdf) => pdf.pages(),
-            Self::Image(_) => 1,
-        }
-    }
-
-    async fn page(&mut self, number: u32, zoom: f32) -> anyhow::Result<PageImage> {
-        match self {
-            Self::Pdf(pdf) => Ok(pdf.render(number, zoom).await?),
-            Self::Image(image) => {
-                let image = image.take().context("an image has one page")?;
-                let (width_pt, height_pt) = (image.width() as f32, image.height() as f32);
-                Ok(PageImage { image, width_pt, height_pt })
-            }
-        }
     }
 }
 

@@ -6,6 +6,7 @@ mod model;
 mod render_child;
 mod serve;
 mod table;
+mod token;
 mod up;
 mod work;
 
@@ -46,6 +47,9 @@ enum Command {
     /// Import, check and describe models
     #[command(subcommand)]
     Model(model::ModelCommand),
+    /// Make, list and revoke tokens for the REST API
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Render pages for a worker
     #[command(hide = true)]
     RenderChild(crate::render::ChildArgs),
@@ -74,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::RenderChild(args) => render_child::run(&args),
         Command::Model(command) => model::run(command),
         Command::Detect(args) => block_on(detect::run(args)),
+        Command::Token(command) => block_on(token::run(command)),
         Command::Migrate(args) => block_on(migrate::run(args)),
         Command::Work(args) => block_on(work::run(args)),
         Command::Up(args) => block_on(up::run(args)),

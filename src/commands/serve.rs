@@ -30,6 +30,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
             port: args.server.port,
             max_upload: args.server.max_upload_mb << 20,
             upload_concurrency: args.server.upload_concurrency,
+            auth: args.server.api_auth,
+            legacy_auth: args.server.legacy_api_auth,
         };
         let (server, address) = api::start(pool, storage, &settings)?;
         tracing::info!("listening on http://{address}/api/create/");

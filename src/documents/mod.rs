@@ -10,6 +10,7 @@ mod page_range;
 mod result;
 mod search;
 mod title;
+mod token;
 mod upload;
 
 pub use change::{Changed, cancel, delete, garbage, garbage_removed, reprocess, retry};
@@ -24,4 +25,5 @@ pub use page_range::{PageRange, PageRangeError};
 pub use result::{FoundRow, PageRow, classes, found, pages};
 pub use search::{DocumentRow, Filter, by_idempotency_key, get, search};
 pub use title::{Title, TitleError};
+pub use token::{Access, Scope, TokenRow, access, create_token, revoke_token, tokens};
 pub use upload::{forget_upload, object_is_taken, reserve_key};

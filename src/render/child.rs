@@ -1,8 +1,9 @@
-//! The child's side: limits first, then pdfium, then one page a request until the parent closes the pipe.
+//! The child's side: limits first, then the document, then one page a request until the parent closes the pipe.
 
-use std::io::{self, BufRead, Write};
-use std::path::PathBuf;
+use std::io::{self, BufRead, Read, Write};
+use std::path::{Path, PathBuf};
 
+use image::ImageDecoder;
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::{SigHandler, Signal};
 use pdfium_render::prelude::*;
@@ -12,8 +13,9 @@ use super::protocol::{Failure, PageSize, Reply, Request};
 #[derive(Debug, clap::Args)]
 pub struct ChildArgs {
     pub pdf: PathBuf,
+    /// Path of libpdfium.so; images need none.
     #[arg(long)]
-    pub pdfium: PathBuf,
+    pub pdfium: Option<PathBuf>,
     /// Address space, in bytes.
     #[arg(long)]
     pub memory: u64,
@@ -36,34 +38,89 @@ pub fn run_child(args: &ChildArgs) -> io::Result<()> {
     if let Err(e) = limit(args) {
         return reply(&mut out, &setup(format!("limits: {e}")));
     }
-    let bindings = match Pdfium::bind_to_library(&args.pdfium) {
+    match is_image(&args.pdf) {
+        Ok(true) => serve_image(args, &mut out),
+        Ok(false) => serve_pdf(args, &mut out),
+        Err(e) => reply(&mut out, &setup(e.to_string())),
+    }
+}
+
+/// Told by the first bytes, as everything else that calls itself an image or a PDF is wrong anyway.
+pub fn is_image(path: &Path) -> io::Result<bool> {
+    let mut head = vec![];
+    std::fs::File::open(path)?.take(32).read_to_end(&mut head)?;
+    Ok(image::guess_format(&head).is_ok())
+}
+
+/// An image is one page at its own size; a pixel is a point.
+fn serve_image(args: &ChildArgs, out: &mut impl Write) -> io::Result<()> {
+    let decoded = image::ImageReader::open(&args.pdf)?.with_guessed_format()?;
+    let mut decoder = match decoded.into_decoder() {
+        Ok(decoder) => decoder,
+        Err(_) => return reply(out, &Reply::Failed(Failure::Damaged)),
+    };
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > args.pixels {
+        let failure = too_large(width as f32, height as f32, f64::from(width) * f64::from(height), args.pixels);
+        return reply(out, &Reply::Failed(failure));
+    }
+    let orientation = decoder.orientation();
+    let Ok(mut image) = image::DynamicImage::from_decoder(decoder) else {
+        return reply(out, &Reply::Failed(Failure::Damaged));
+    };
+    if let Ok(orientation) = orientation {
+        image.apply_orientation(orientation);
+    }
+    let image = image.into_rgb8();
+    let (width_px, height_px) = image.dimensions();
+    let size = PageSize { width_px, height_px, width_pt: width_px as f32, height_pt: height_px as f32 };
+    reply(out, &Reply::Opened { pages: 1 })?;
+    for line in io::stdin().lock().lines() {
+        let _: Request = serde_json::from_str(&line?)?;
+        reply(out, &Reply::Page(size))?;
+        out.write_all(&image)?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn serve_pdf(args: &ChildArgs, out: &mut impl Write) -> io::Result<()> {
+    let Some(library) = &args.pdfium else {
+        let reason = "libpdfium.so not found; run scripts/install-pdfium.sh, or set PDFIUM_LIB to its path";
+        return reply(out, &setup(reason.to_owned()));
+    };
+    let bindings = match Pdfium::bind_to_library(library) {
         Ok(bindings) => bindings,
-        Err(e) => return reply(&mut out, &setup(format!("{}: {e}", args.pdfium.display()))),
+        Err(e) => return reply(out, &setup(format!("{}: {e}", library.display()))),
     };
     let pdfium = Pdfium::new(bindings);
     let document = match pdfium.load_pdf_from_file(&args.pdf, None) {
         Ok(document) if !document.pages().is_empty() => document,
-        Ok(_) => return reply(&mut out, &Reply::Failed(Failure::NoPages)),
-        Err(e) => return reply(&mut out, &Reply::Failed(open_failure(e))),
+        Ok(_) => return reply(out, &Reply::Failed(Failure::NoPages)),
+        Err(e) => return reply(out, &Reply::Failed(open_failure(e))),
     };
-    reply(&mut out, &Reply::Opened { pages: document.pages().len() as u32 })?;
+    reply(out, &Reply::Opened { pages: document.pages().len() as u32 })?;
     let mut pixels = vec![];
     for line in io::stdin().lock().lines() {
         let request: Request = serde_json::from_str(&line?)?;
         limit_cpu(args.seconds)?;
         match render(&document, &request, args.pixels, &mut pixels) {
             Ok(size) => {
-                reply(&mut out, &Reply::Page(size))?;
+                reply(out, &Reply::Page(size))?;
                 let width = size.width_px as usize * 3;
                 for row in pixels.chunks_exact(stride(size.width_px)) {
                     out.write_all(&row[..width])?;
                 }
                 out.flush()?;
             }
-            Err(failure) => reply(&mut out, &Reply::Failed(failure))?,
+            Err(failure) => reply(out, &Reply::Failed(failure))?,
         }
     }
     Ok(())
+}
+
+fn too_large(width_pt: f32, height_pt: f32, pixels: f64, limit: u64) -> Failure {
+    Failure::PageTooLarge { width_pt, height_pt, megapixels: (pixels / 1e6).ceil() as u64, limit: limit / 1_000_000 }
 }
 
 fn setup(reason: String) -> Reply {
@@ -117,8 +174,7 @@ fn render(document: &PdfDocument, request: &Request, limit: u64, pixels: &mut Ve
     let (width, height) = (side(width_pt), side(height_pt));
     // Compared as floats first: pages may claim billions of points.
     if width * height > limit as f64 {
-        let megapixels = (width * height / 1e6).ceil() as u64;
-        return Err(Failure::PageTooLarge { width_pt, height_pt, megapixels, limit: limit / 1_000_000 });
+        return Err(too_large(width_pt, height_pt, width * height, limit));
     }
     let (width, height) = (width as u32, height as u32);
     pixels.clear();

@@ -5,11 +5,11 @@ use super::protocol::Failure;
 pub enum RenderError {
     #[error("The file is empty (0 bytes).")]
     Empty,
-    #[error("The file is not a PDF: it has no %PDF- header.")]
+    #[error("The file is not a PDF: it has no %PDF- header, nor is it a PNG, JPEG, TIFF, WebP or BMP image.")]
     NotPdf,
     #[error("The PDF is protected by a password, so its pages cannot be read.")]
     Encrypted,
-    #[error("The PDF is damaged or incomplete and cannot be opened.")]
+    #[error("The file is damaged or incomplete and cannot be opened.")]
     Damaged,
     #[error("The PDF has no pages.")]
     NoPages,

@@ -33,7 +33,7 @@ pub struct Limits {
 #[derive(Debug, Clone)]
 pub struct Renderer {
     program: PathBuf,
-    pdfium: PathBuf,
+    pdfium: Option<PathBuf>,
     limits: Limits,
 }
 
@@ -58,19 +58,18 @@ pub struct PdfDocument {
 }
 
 impl Renderer {
-    /// `program` is the `app` binary, `pdfium` the path of `libpdfium.so`.
-    pub fn new(program: PathBuf, pdfium: PathBuf, limits: Limits) -> Self {
+    /// `program` is the `app` binary, `pdfium` the path of `libpdfium.so`; without it only images can be opened.
+    pub fn new(program: PathBuf, pdfium: Option<PathBuf>, limits: Limits) -> Self {
         Self { program, pdfium, limits }
     }
 
-    /// Opens a PDF of which this machine holds a copy at `pdf`.
+    /// Opens a PDF, or an image, of which this machine holds a copy at `pdf`.
     pub async fn open(&self, pdf: &Path) -> Result<PdfDocument, RenderError> {
         check_header(pdf).await?;
         let mut child = Command::new(&self.program)
             .arg("render-child")
             .arg(pdf)
-            .arg("--pdfium")
-            .arg(&self.pdfium)
+            .args(self.pdfium.iter().flat_map(|p| ["--pdfium".as_ref(), p.as_os_str()]))
             .args(["--memory", &self.limits.memory.to_string()])
             .args(["--pixels", &self.limits.page_pixels.to_string()])
             .args(["--seconds", &self.limits.page_time.as_secs().max(1).to_string()])
@@ -222,7 +221,7 @@ async fn check_header(pdf: &Path) -> Result<(), RenderError> {
     if head.is_empty() {
         return Err(RenderError::Empty);
     }
-    if !head.windows(5).any(|w| w == b"%PDF-") {
+    if image::guess_format(&head).is_err() && !head.windows(5).any(|w| w == b"%PDF-") {
         return Err(RenderError::NotPdf);
     }
     Ok(())

@@ -298,3 +298,53 @@ async fn problems_have_codes_and_leave_nothing() {
     assert_eq!(app.count("select count(*) from documents").await + app.count("select count(*) from uploads").await, 0);
     assert_eq!(app.storage.list("").await.unwrap(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn tokens_open_what_they_may() {
+    let app = TestApp::new().await;
+    let api = Api::start(&app).await;
+    assert_eq!(api.send(Method::GET, "/documents").await.status(), StatusCode::OK, "no token exists yet");
+    let mut tokens = vec![];
+    for (name, scope) in [("reader", "read"), ("writer", "write")] {
+        let mut create = app.start(&["token", "create", name, "--scope", scope], &[]);
+        assert!(create.exit().await.success());
+        tokens.push(create.log().trim().to_owned());
+    }
+    let mut again = app.start(&["token", "create", "reader"], &[]);
+    assert!(!again.exit().await.success());
+    let send = |method: Method, path: &str, token: &str| {
+        let request = api.client.request(method, format!("{}{path}", api.base));
+        let request = if token.is_empty() { request } else { request.bearer_auth(token) };
+        async { request.send().await.unwrap() }
+    };
+    for token in ["", "dr_wrong"] {
+        let response = send(Method::GET, "/documents", token).await;
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+        api.problem(response, 401, "unauthorized").await;
+    }
+    assert_eq!(send(Method::GET, "/documents", &tokens[0]).await.status(), StatusCode::OK);
+    let denied = send(Method::DELETE, "/documents/1", &tokens[0]).await;
+    api.problem(denied, 403, "read_only_token").await;
+    let allowed = send(Method::DELETE, "/documents/1", &tokens[1]).await;
+    api.problem(allowed, 404, "not_found").await;
+
+    let mut revoke = app.start(&["token", "revoke", "writer"], &[]);
+    assert!(revoke.exit().await.success());
+    let revoked = send(Method::DELETE, "/documents/1", &tokens[1]).await;
+    api.problem(revoked, 401, "unauthorized").await;
+    let mut list = app.start(&["token", "list"], &[]);
+    assert!(list.exit().await.success());
+    assert!(list.log().contains("reader  read") && !list.log().contains(&tokens[0]), "{}", list.log());
+    let kept: String =
+        sqlx::query_scalar("select string_agg(t::text, ' ') from api_tokens t").fetch_one(&app.pool).await.unwrap();
+    assert!(!kept.contains(&tokens[0][3..]), "tokens are not kept");
+
+    // The tutorial's endpoint is open unless told otherwise.
+    let open = api.base.replace("/api/v1", "/api/create/");
+    assert_eq!(reqwest::get(&open).await.unwrap().status(), StatusCode::OK);
+    let closed = app.serve(&[("LEGACY_API_AUTH", "required")]).await;
+    let closed = closed.url.as_deref().unwrap();
+    assert_eq!(reqwest::get(closed).await.unwrap().status(), StatusCode::FORBIDDEN);
+    let with_token = api.client.get(closed).bearer_auth(&tokens[0]).send().await.unwrap();
+    assert_eq!(with_token.status(), StatusCode::OK);
+}

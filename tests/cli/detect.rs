@@ -72,7 +72,7 @@ async fn errors_are_one_line_with_the_cause() {
     for (args, expected) in [
         (vec!["nowhere.pdf"], "nowhere.pdf: No such file"),
         (vec![text], "notes.txt: The file is not a PDF"),
-        (vec![broken], "broken.png: "),
+        (vec![broken], "broken.png: The file is damaged or incomplete"),
         (
             vec!["samples/amt_handbook_sample.pdf", "--model", "nowhere"],
             "MODEL_PATH (--model): nowhere: no such folder",

@@ -14,14 +14,19 @@ async fn each_bad_file_says_why_and_the_worker_lives() {
     let mut cases = vec![];
     for (name, bytes, expected) in [
         ("empty", vec![], "The file is empty (0 bytes)."),
-        ("text", b"not a pdf".to_vec(), "The file is not a PDF: it has no %PDF- header."),
-        ("truncated", whole[..whole.len() / 3].to_vec(), "The PDF is damaged or incomplete and cannot be opened."),
-        ("header only", b"%PDF-1.4\n%%EOF\n".to_vec(), "The PDF is damaged or incomplete and cannot be opened."),
+        (
+            "text",
+            b"not a pdf".to_vec(),
+            "The file is not a PDF: it has no %PDF- header, nor is it a PNG, JPEG, TIFF, WebP or BMP image.",
+        ),
+        ("truncated", whole[..whole.len() / 3].to_vec(), "The file is damaged or incomplete and cannot be opened."),
+        ("header only", b"%PDF-1.4\n%%EOF\n".to_vec(), "The file is damaged or incomplete and cannot be opened."),
         (
             "encrypted",
             std::fs::read(fixture("encrypted.pdf")).unwrap(),
             "The PDF is protected by a password, so its pages cannot be read.",
         ),
+        ("broken png", b"\x89PNG\r\n\x1a\nnothing".to_vec(), "The file is damaged or incomplete and cannot be opened."),
         ("no pages", pdf::no_pages(), "The PDF has no pages."),
         (
             "huge",
@@ -42,7 +47,7 @@ async fn each_bad_file_says_why_and_the_worker_lives() {
     assert_eq!(worker.log().matches("waiting for documents").count(), 1, "the worker never had to start again");
     // A file's own fault is not tried again.
     let tried_once = "select count(*) from apalis.jobs where attempts = 1 and status = 'Killed'";
-    assert_eq!(app.count(tried_once).await, 8);
+    assert_eq!(app.count(tried_once).await, 9);
 }
 
 #[tokio::test]

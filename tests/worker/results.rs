@@ -2,7 +2,7 @@
 
 use docreader::documents::{self, DetectionRow, PageResult, RegisteredModel, Saved};
 use docreader::storage::ObjectKey;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::{TestApp, fixture, sample};
 
@@ -132,4 +132,17 @@ async fn workers_that_race_for_a_page_record_it_once() {
     assert_eq!(documents::save_page(&app.pool, id, other.id, &page(21)).await.unwrap(), Saved::Unwanted);
     documents::finish(&app.pool, id, other.id).await.unwrap();
     assert_eq!(app.status(id).await.0, "processing");
+}
+
+#[tokio::test]
+async fn an_image_is_one_page() {
+    let app = TestApp::new().await;
+    let id = app.insert("picture", &std::fs::read(fixture("tiny_mask/page1.png")).unwrap()).await;
+    let _worker = app.work(&[("MODEL_PATH", "tests/fixtures/tiny_mask")]);
+    assert_eq!(app.finished(id).await, ("done".into(), 1, None));
+    let want: Value = serde_json::from_slice(&std::fs::read(fixture("tiny_mask/page1.json")).unwrap()).unwrap();
+    let size: (i32, i32, f32) =
+        sqlx::query_as("select height_px, width_px, width_pt from pages").fetch_one(&app.pool).await.unwrap();
+    assert_eq!((json!([size.0, size.1]), size.2), (want["image_size"].clone(), size.1 as f32));
+    assert_eq!(app.count("select count(*) from detections").await, want["boxes"].as_array().unwrap().len() as i64);
 }

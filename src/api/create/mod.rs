@@ -23,6 +23,7 @@ use self::negotiate::{Refusal, Renderer, negotiate};
 use self::refused::Refused;
 use self::serializer::validate;
 use super::State;
+use super::auth::{self, Denied};
 use super::form::Form;
 use super::receive::{MAX_FIELDS, MultipartBody};
 use crate::documents::{self, NewDocument, Options};
@@ -62,6 +63,16 @@ async fn dispatch(request: HttpRequest, payload: Payload, state: web::Data<State
     let detail = |status, text: &str| drf::detail(&request, renderer, status, text);
     if let Some(reason) = bad_credentials(&request) {
         return detail(StatusCode::FORBIDDEN, reason);
+    }
+    match auth::check(&state, &request, state.legacy_auth).await {
+        Ok(Ok(())) => {}
+        Ok(Err(Denied::ReadOnly)) => {
+            return detail(StatusCode::FORBIDDEN, "You do not have permission to perform this action.");
+        }
+        Ok(Err(Denied::Unknown)) => {
+            return detail(StatusCode::FORBIDDEN, "Authentication credentials were not provided.");
+        }
+        Err(error) => return Refused::from(error).answer(&request, renderer),
     }
     match request.method() {
         &Method::GET | &Method::HEAD => list(&request, renderer, &state).await,

@@ -30,13 +30,14 @@ pub fn render(request: &HttpRequest, status: StatusCode, json: &str) -> String {
          <title>Documents – docreader</title><style>{STYLE}</style></head><body>\
          <h1>Document List Create Api</h1>\
          <nav>docreader · <a href=\"?format=json\">as JSON</a> · <a href=\"./\">reload</a></nav>{hint}\
-         <h2>{} {}</h2>\
-         <pre><b class=\"{class}\">HTTP {}</b>\nAllow: GET, POST, HEAD, OPTIONS\nContent-Type: application/json\nVary: Accept, Cookie\n\n{}</pre>\
          <h2>Upload a document</h2>\
          <form method=\"post\" enctype=\"multipart/form-data\">\
          <label>Title <input name=\"title\" maxlength=\"200\" required></label>\
          <label>File <input name=\"file\" type=\"file\" accept=\"application/pdf,.pdf\" required></label>\
-         <button>Upload</button></form></body></html>\n",
+         <button>Upload</button></form>\
+         <h2>{} {}</h2>\
+         <pre><b class=\"{class}\">HTTP {}</b>\nAllow: GET, POST, HEAD, OPTIONS\nContent-Type: application/json\nVary: Accept, Cookie\n\n{}</pre>\
+</body></html>\n",
         encode_text(method.as_str()),
         encode_text(target),
         encode_text(&status.to_string()),

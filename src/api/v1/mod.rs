@@ -13,11 +13,19 @@ mod system;
 
 pub use events::EventHub;
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
+
+use self::problem::{Code, Problem};
+use super::State;
+use super::auth::{self, Denied};
 
 pub fn configure(config: &mut ServiceConfig) {
     config.service(
         web::scope("/api/v1")
+            .wrap(from_fn(authorize))
             .service(
                 web::resource("/documents")
                     .route(web::get().to(read::list))
@@ -46,4 +54,20 @@ pub fn configure(config: &mut ServiceConfig) {
             .route("/queue", web::get().to(system::queue))
             .default_service(web::to(problem::not_found)),
     );
+}
+
+/// Lets a request through that needs no token or has the right one.
+async fn authorize(
+    state: web::Data<State>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let allowed = auth::check(&state, request.request(), state.auth).await.map_err(Problem::from)?;
+    allowed.map_err(|denied| match denied {
+        Denied::Unknown => {
+            Problem::new(Code::Unauthorized, "Send a token as `Authorization: Bearer …`; `app token create` makes one.")
+        }
+        Denied::ReadOnly => Problem::new(Code::ReadOnlyToken, "This token may only read."),
+    })?;
+    next.call(request).await
 }

@@ -8,6 +8,8 @@ use crate::api::receive::ReceiveError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
+    Unauthorized,
+    ReadOnlyToken,
     NotFound,
     MethodNotAllowed,
     InvalidParameter,
@@ -28,6 +30,8 @@ pub enum Code {
 impl Code {
     fn describe(self) -> (StatusCode, &'static str, &'static str) {
         match self {
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Token needed"),
+            Self::ReadOnlyToken => (StatusCode::FORBIDDEN, "read_only_token", "Token may only read"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
             Self::InvalidParameter => (StatusCode::BAD_REQUEST, "invalid_parameter", "Invalid parameter"),
@@ -99,6 +103,9 @@ impl ResponseError for Problem {
         let mut response = HttpResponse::build(status);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.insert_header(("Retry-After", "5"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header(("WWW-Authenticate", "Bearer"));
         }
         response.content_type("application/problem+json").body(serde_json::to_string(&body).unwrap_or_default())
     }
