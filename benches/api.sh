@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v wrk >/dev/null || { echo "apt-get install wrk" >&2; exit 1; }
 data=$(mktemp -d)
-DATA_DIR=$data PORT=0 S3_PORT=0 target/release/app up --workers 0 >"$data/log" 2>&1 &
+DATA_DIR=$data PORT=0 S3_PORT=0 "${CARGO_TARGET_DIR:-target}/release/app" up --workers 0 >"$data/log" 2>&1 &
 up=$!
 trap 'kill $up; wait $up || true; rm -rf "$data"' EXIT
 until api=$(sed -n 's/.*listening on \(http[^ ]*\).*/\1/p' "$data/log"); [ -n "$api" ]; do sleep 0.1; done

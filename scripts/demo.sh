@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 pdf=${1:?usage: scripts/demo.sh FILE.pdf}
 [ -f "$pdf" ] || { echo "$pdf is not a file" >&2; exit 1; }
-app=target/release/app
+app=${CARGO_TARGET_DIR:-target}/release/app
 data=$PWD/data/demo
 log=$data/up.log
 mkdir -p "$data"

@@ -52,3 +52,20 @@ async fn a_database_without_schema_is_told_from_a_dead_one() {
         assert!(process.log().contains("run") && process.log().contains("`app migrate`"), "{}", process.log());
     }
 }
+
+#[tokio::test]
+async fn migrate_makes_schema_and_bucket_and_may_run_again() {
+    let app = crate::common::TestApp::new().await;
+    sqlx::raw_sql("drop schema public cascade; drop schema apalis cascade; create schema public")
+        .execute(&app.pool)
+        .await
+        .unwrap();
+    let bucket = [("AWS_STORAGE_BUCKET_NAME", "another")];
+    for _ in 0..2 {
+        let mut migrate = app.start(&["migrate", "--create-bucket"], &bucket);
+        assert!(migrate.exit().await.success(), "{}", migrate.log());
+    }
+    let server = app.serve(&bucket).await;
+    let ready = server.url.as_deref().unwrap().replace("/api/create/", "/readyz");
+    assert_eq!(reqwest::get(ready).await.unwrap().status(), 200);
+}
