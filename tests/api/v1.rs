@@ -104,6 +104,18 @@ async fn from_upload_to_results() {
     assert_eq!(lines.len(), found.len());
     assert_eq!(lines[0]["box_px"], found[0]["box"]["pixels"]);
 
+    let labelme = api.get("/documents/1/export?format=labelme&page=1").await;
+    assert_eq!(labelme["shapes"][0]["points"][1][0], found[0]["box"]["pixels"][2]);
+    assert_eq!(
+        (&labelme["imageWidth"], &labelme["shapes"][0]["shape_type"]),
+        (&json!(width as i64), &json!("rectangle"))
+    );
+    let whole = api.send(Method::GET, "/documents/1/export?format=labelme").await;
+    api.problem(whole, 400, "invalid_parameter").await;
+    let hocr = api.send(Method::GET, "/documents/1/export?format=hocr").await.text().await.unwrap();
+    assert_eq!(hocr.matches("title=\"bbox ").count(), found.len());
+    assert!(hocr.contains("<title>Handbook</title>") && hocr.contains("class=\"ocr_page\" id=\"page_1\""));
+
     assert_eq!(api.get("/models").await["models"][0]["classes"][0], "text");
     assert_eq!(api.get("/queue").await["workers"], 1);
 

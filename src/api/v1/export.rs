@@ -1,6 +1,7 @@
-//! `GET /api/v1/documents/{id}/export?format=coco|csv|jsonl`
+//! `GET /api/v1/documents/{id}/export?format=coco|csv|jsonl|labelme|hocr`
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use html_escape::encode_text;
 use serde::Serialize;
 
 use super::params::{Query, path};
@@ -14,10 +15,11 @@ pub async fn export(request: HttpRequest, state: web::Data<State>) -> Result<Htt
     let id: i64 = path(&request, "id")?;
     let mut query = Query::of(&request);
     let format = query.take("format").unwrap_or_else(|| "coco".to_owned());
+    let number: Option<i32> = query.number("page", 1, i32::MAX)?;
     query.done()?;
     let document = existing(&state, id).await?;
-    let pages = documents::pages(&state.pool, id, None).await?;
-    let found = documents::found(&state.pool, id, None).await?;
+    let pages = documents::pages(&state.pool, id, number).await?;
+    let found = documents::found(&state.pool, id, number).await?;
     let (content_type, extension, text) = match format.as_str() {
         "coco" => {
             let classes = documents::classes(&state.pool, id).await?;
@@ -25,7 +27,17 @@ pub async fn export(request: HttpRequest, state: web::Data<State>) -> Result<Htt
         }
         "csv" => ("text/csv; charset=utf-8", "csv", Ok(csv(&found))),
         "jsonl" => ("application/jsonl", "jsonl", jsonl(id, &found)),
-        _ => return Err(Problem::parameter("format", "must be coco, csv or jsonl")),
+        "hocr" => ("text/html; charset=utf-8", "hocr.html", Ok(hocr(&document.title, &pages, &found))),
+        "labelme" => match (number, pages.first()) {
+            (Some(_), Some(page)) => {
+                ("application/json", "labelme.json", serde_json::to_string(&labelme(page, &found)))
+            }
+            (Some(n), None) => {
+                return Err(Problem::new(Code::NotFound, format!("Document {id} has no finished page {n}.")));
+            }
+            (None, _) => return Err(Problem::parameter("page", "labelme's format holds one page; say which")),
+        },
+        _ => return Err(Problem::parameter("format", "must be coco, csv, jsonl, labelme or hocr")),
     };
     let text = text.map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
     let disposition = format!("attachment; filename=\"document-{id}.{extension}\"");
@@ -154,4 +166,86 @@ fn jsonl(document: i64, found: &[FoundRow]) -> serde_json::Result<String> {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// labelme's annotation file of one image, `page-N.png` beside it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Labelme<'a> {
+    version: &'static str,
+    flags: Nothing,
+    shapes: Vec<Shape<'a>>,
+    image_path: String,
+    image_data: Option<()>,
+    image_height: i32,
+    image_width: i32,
+}
+
+#[derive(Serialize)]
+struct Shape<'a> {
+    label: &'a str,
+    points: [[f32; 2]; 2],
+    group_id: Option<()>,
+    description: String,
+    shape_type: &'static str,
+    flags: Nothing,
+}
+
+/// `{}`
+#[derive(Serialize)]
+struct Nothing {}
+
+fn labelme<'a>(page: &PageRow, found: &'a [FoundRow]) -> Labelme<'a> {
+    let shape = |d: &'a FoundRow| Shape {
+        label: &d.label,
+        points: [[d.x0_px, d.y0_px], [d.x1_px, d.y1_px]],
+        group_id: None,
+        description: format!("score {:.3}", d.score),
+        shape_type: "rectangle",
+        flags: Nothing {},
+    };
+    Labelme {
+        version: "5.5.0",
+        flags: Nothing {},
+        shapes: found.iter().map(shape).collect(),
+        image_path: format!("page-{}.png", page.number),
+        image_data: None,
+        image_height: page.height_px,
+        image_width: page.width_px,
+    }
+}
+
+/// hOCR 1.2 without words: pages and their regions, in pixels. Tables and figures have classes of their own.
+fn hocr(title: &str, pages: &[PageRow], found: &[FoundRow]) -> String {
+    let mut body = String::new();
+    for p in pages {
+        let (n, w, h) = (p.number, p.width_px, p.height_px);
+        body += &format!(
+            "<div class=\"ocr_page\" id=\"page_{n}\" title=\"image &quot;page-{n}.png&quot;; bbox 0 0 {w} {h}; ppageno {}\">\n",
+            n - 1
+        );
+        for d in found.iter().filter(|d| d.page == n) {
+            let class = match d.label.as_str() {
+                "table" => "ocr_table",
+                "figure" => "ocr_photo",
+                "title" => "ocr_title",
+                _ => "ocr_carea",
+            };
+            let [x0, y0, x1, y1] = [d.x0_px, d.y0_px, d.x1_px, d.y1_px].map(|v| v.round() as i32);
+            let label = encode_text(&d.label);
+            let confidence = d.score * 100.0;
+            body += &format!(
+                "<div class=\"{class}\" id=\"region_{n}_{}\" title=\"bbox {x0} {y0} {x1} {y1}; x_wconf {confidence:.0}\">{label}</div>\n",
+                d.ordinal
+            );
+        }
+        body += "</div>\n";
+    }
+    let title = encode_text(title);
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
+         <meta name=\"ocr-system\" content=\"docreader\">\
+         <meta name=\"ocr-capabilities\" content=\"ocr_page ocr_carea ocr_table ocr_photo ocr_title\">\
+         </head><body>\n{body}</body></html>\n"
+    )
 }
