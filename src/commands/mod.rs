@@ -55,8 +55,20 @@ enum Command {
     RenderChild(crate::render::ChildArgs),
 }
 
+/// Large buffers are mapped and given back to the system when they are freed, and few arenas are kept: the allocator's own way is
+/// to raise its threshold with use, and then a server that once held uploads, or a worker that held pages, never shrinks again.
+fn tune_allocator() {
+    // SAFETY: mallopt only sets parameters; nothing else runs yet.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 64 << 10);
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
 /// Parses the command line and runs it. Errors end in one line on standard error.
 pub fn main() -> ExitCode {
+    tune_allocator();
     // Not an error when there is none; one that is broken is worth a word. The render child meets no secrets.
     let is_child = std::env::args_os().nth(1).is_some_and(|a| a == "render-child");
     if !is_child

@@ -5,6 +5,7 @@ mod retry;
 mod upload;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -14,6 +15,7 @@ use s3::creds::Credentials;
 use s3::error::S3Error;
 use s3::{Bucket, Region};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
 
 pub use key::{ObjectKey, page_prefix};
 pub use upload::{UploadError, Uploaded};
@@ -59,6 +61,8 @@ pub struct Storage {
     patient: Box<Bucket>,
     headers: HeaderMap,
     base_url: String,
+    /// rust-s3 holds several copies of what it sends, so uploads take turns at that.
+    sending: Arc<Semaphore>,
 }
 
 impl Storage {
@@ -87,7 +91,7 @@ impl Storage {
             (None, Some(endpoint)) => format!("{}/{}", endpoint.trim_end_matches('/'), settings.bucket),
             (None, None) => format!("https://{}.s3.amazonaws.com", settings.bucket),
         };
-        Ok(Self { bucket, patient, headers, base_url })
+        Ok(Self { bucket, patient, headers, base_url, sending: Arc::new(Semaphore::new(1)) })
     }
 
     /// Whether the bucket answers and lets us in.

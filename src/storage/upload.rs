@@ -1,7 +1,6 @@
 //! Streams of unknown length into the bucket, hashed on the way, never wholly in memory.
 
 use futures_util::stream::{Fuse, Stream, StreamExt};
-use s3::Bucket;
 use s3::error::S3Error;
 use s3::serde_types::Part;
 use sha2::{Digest, Sha256};
@@ -54,6 +53,7 @@ impl Storage {
         let first = source.part().await?;
         if first.len() < PART {
             if !first.is_empty() {
+                let _turn = self.sending.acquire().await;
                 self.put(key, &first, content_type).await?;
             }
         } else {
@@ -77,7 +77,7 @@ impl Storage {
         let beginning = self.bucket.with_extra_headers(self.headers.clone())?;
         let upload = beginning.initiate_multipart_upload(key, content_type).await?.upload_id;
         let sent = async {
-            let parts = send_parts(&self.bucket, key, content_type, &upload, first, source).await?;
+            let parts = send_parts(self, key, content_type, &upload, first, source).await?;
             retry(|| self.bucket.complete_multipart_upload(key, &upload, parts.clone())).await?;
             Ok(())
         };
@@ -94,7 +94,7 @@ impl Storage {
 }
 
 async fn send_parts<S, E>(
-    bucket: &Bucket,
+    storage: &Storage,
     key: &str,
     content_type: &str,
     upload: &str,
@@ -108,8 +108,10 @@ where
     let mut chunk = first;
     while !chunk.is_empty() {
         let number = parts.len() as u32 + 1;
-        let send = || bucket.put_multipart_chunk(chunk.clone(), key, number, upload, content_type);
+        let turn = storage.sending.acquire().await;
+        let send = || storage.bucket.put_multipart_chunk(chunk.clone(), key, number, upload, content_type);
         parts.push(retry(send).await?);
+        drop((turn, chunk));
         chunk = source.part().await?;
     }
     Ok(parts)
@@ -130,6 +132,10 @@ impl<S: Stream> Source<S> {
     {
         let mut part = vec![];
         while part.len() < PART {
+            // Doubling would end at twice the size; small files shall not pay for large ones.
+            if part.len() > PART / 16 && part.capacity() < PART {
+                part.reserve_exact(PART + (64 << 10) - part.len());
+            }
             let Some(chunk) = self.stream.next().await else { break };
             let chunk = chunk.map_err(UploadError::Sender)?;
             self.size += chunk.len() as u64;
