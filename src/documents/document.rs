@@ -68,7 +68,6 @@ pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Listed>> {
 #[derive(Debug)]
 pub struct Claim {
     pub object_key: String,
-    pub title: String,
     pub page_range: Option<String>,
     pub score_threshold: Option<f32>,
     pub crop_min_score: Option<f32>,
@@ -85,7 +84,7 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64) -> sqlx::Result<Option
         "update documents set status = 'processing', started_at = coalesce(started_at, now()), model_id = $2,
              pages_done = (select count(*) from pages where document_id = $1 and model_id = $2)
          where id = $1 and status in ('pending', 'processing')
-         returning object_key, title, page_range, score_threshold, crop_min_score",
+         returning object_key, page_range, score_threshold, crop_min_score",
         id,
         model_id
     )
@@ -98,7 +97,6 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64) -> sqlx::Result<Option
     tx.commit().await?;
     Ok(row.map(|row| Claim {
         object_key: row.object_key,
-        title: row.title,
         page_range: row.page_range,
         score_threshold: row.score_threshold,
         crop_min_score: row.crop_min_score,

@@ -11,4 +11,3 @@ pub use analysis::{Analysis, Crop, analyze};
 pub use detector::{DetectError, Detector};
 pub use document::{JobError, Pipeline, PipelineSettings, Processed};
 pub use garbage::{remove_garbage, sweep};
-pub use overlay::draw as draw_overlay;
