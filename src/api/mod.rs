@@ -17,7 +17,7 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 pub use self::auth::Policy;
-use self::v1::EventHub;
+use self::v1::{EventHub, EventListener};
 use crate::storage::Storage;
 
 #[derive(Debug, Clone)]
@@ -49,10 +49,27 @@ struct State {
 /// Threads that serve requests; the work is waiting, so two are plenty.
 const THREADS: usize = 2;
 
-/// Binds the port and returns the server, to be awaited, and its address.
-pub fn start(pool: PgPool, storage: Storage, settings: &ServerSettings) -> anyhow::Result<(Server, SocketAddr)> {
+/// A server that listens.
+pub struct Listening {
+    pub address: SocketAddr,
+    server: Server,
+    events: EventListener,
+}
+
+impl Listening {
+    /// Serves until SIGTERM or Ctrl-C; requests in flight end first.
+    pub async fn run(self) -> std::io::Result<()> {
+        let result = self.server.await;
+        self.events.stop().await;
+        result
+    }
+}
+
+/// Binds the port.
+pub fn start(pool: PgPool, storage: Storage, settings: &ServerSettings) -> anyhow::Result<Listening> {
+    let (hub, events) = EventHub::start(pool.clone());
     let state = web::Data::new(State {
-        events: EventHub::start(pool.clone()),
+        events: hub,
         pool,
         storage,
         auth: settings.auth,
@@ -78,5 +95,5 @@ pub fn start(pool: PgPool, storage: Storage, settings: &ServerSettings) -> anyho
         format!("HOST={} PORT={} cannot be listened on; choose another --port", settings.host, settings.port)
     })?;
     let address = *server.addrs().first().context("no address")?;
-    Ok((server.run(), address))
+    Ok(Listening { address, server: server.run(), events })
 }

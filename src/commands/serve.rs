@@ -33,8 +33,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
             auth: args.server.api_auth,
             legacy_auth: args.server.legacy_api_auth,
         };
-        let (server, address) = api::start(pool, storage, &settings)?;
-        tracing::info!("listening on http://{address}/api/create/");
-        server.await.context("server")
+        let server = api::start(pool, storage, &settings)?;
+        tracing::info!("listening on http://{}/api/create/", server.address);
+        server.run().await.context("server")
     })
 }

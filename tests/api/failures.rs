@@ -84,3 +84,18 @@ async fn a_bucket_that_does_not_answer() {
     let health = Client::new().get(ready.replace("readyz", "healthz")).send().await.unwrap();
     assert_eq!(health.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn sigterm_ends_the_server_cleanly() {
+    let app = TestApp::new().await;
+    let mut server = app.serve(&[]).await;
+    // While somebody waits for a document, too.
+    let id = app.insert("x", b"%PDF-").await;
+    let waiting = url(&server).replace("/api/create/", &format!("/api/v1/documents/{id}?wait=2"));
+    let waiting = tokio::spawn(async move { reqwest::get(waiting).await.unwrap().status() });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(waiting.await.unwrap(), StatusCode::OK);
+    let status = server.exit().await;
+    assert!(status.success() && !server.log().contains("panicked"), "{status}: {}", server.log());
+}

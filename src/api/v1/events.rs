@@ -11,6 +11,8 @@ use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::params::path;
 use super::problem::Result;
@@ -25,23 +27,41 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct EventHub(broadcast::Sender<i64>);
 
+/// What hears of events; it must be stopped before the runtime ends.
+pub struct EventListener {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl EventListener {
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}
+
 /// One waiter.
 pub struct Changes(broadcast::Receiver<i64>);
 
 impl EventHub {
-    /// Listens on a connection of its own for as long as the process lives; a lost one is opened again.
-    pub fn start(pool: PgPool) -> Self {
+    /// Listens on a connection of its own until it is stopped; a lost one is opened again.
+    pub fn start(pool: PgPool) -> (Self, EventListener) {
         let (sender, _) = broadcast::channel(256);
-        let hub = Self(sender.clone());
-        actix_web::rt::spawn(async move {
+        let stop = CancellationToken::new();
+        let (hub, stopped) = (Self(sender.clone()), stop.clone());
+        let listening = async move {
             loop {
                 if let Err(error) = listen(&pool, &sender).await {
                     tracing::warn!(%error, "events are not heard of; connecting again");
                 }
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
+        };
+        let task = actix_web::rt::spawn(async move {
+            // The connection is dropped in here, where there is a runtime to close it.
+            let _ = stopped.run_until_cancelled(listening).await;
         });
-        hub
+        (hub, EventListener { stop, task })
     }
 
     pub fn subscribe(&self) -> Changes {

@@ -11,7 +11,7 @@ mod read;
 mod results;
 mod system;
 
-pub use events::EventHub;
+pub use events::{EventHub, EventListener};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
