@@ -31,9 +31,15 @@ pub struct ChildArgs {
 pub fn run_child(args: &ChildArgs) -> io::Result<()> {
     let mut out = io::stdout().lock();
     // A service manager may signal every process it has started. We end when our parent closes the pipe.
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        // SAFETY: the signals are ignored, so no handler runs.
-        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
+    // Rust's own handler of SIGSEGV can wait for ever for the allocator that faulted: a fault shall end us at once.
+    for (signal, handler) in [
+        (Signal::SIGINT, SigHandler::SigIgn),
+        (Signal::SIGTERM, SigHandler::SigIgn),
+        (Signal::SIGSEGV, SigHandler::SigDfl),
+        (Signal::SIGBUS, SigHandler::SigDfl),
+    ] {
+        // SAFETY: the signals are ignored or have their default effect, so no handler runs.
+        let _ = unsafe { nix::sys::signal::signal(signal, handler) };
     }
     if let Err(e) = limit(args) {
         return reply(&mut out, &setup(format!("limits: {e}")));
@@ -129,6 +135,8 @@ fn setup(reason: String) -> Reply {
 
 fn limit(args: &ChildArgs) -> io::Result<()> {
     nix::sys::prctl::set_no_new_privs()?;
+    // Whatever we hang in, we end with the worker. The thread that started us is one of its runtime, which lives as long.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     setrlimit(Resource::RLIMIT_AS, args.memory, args.memory)?;
     setrlimit(Resource::RLIMIT_FSIZE, 0, 0)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;

@@ -115,4 +115,10 @@ async fn a_renderer_that_wants_too_much_memory_fails_its_document() {
     assert!(address_space.contains(&(256 << 20).to_string()), "{address_space}");
     let environment = std::fs::read(format!("/proc/{child}/environ")).unwrap();
     assert_eq!(environment, b"", "the child has no secrets");
+    // It ends with its worker, even while it is busy.
+    worker.signal(Signal::SIGKILL);
+    while std::path::Path::new(&format!("/proc/{child}/exe")).read_link().is_ok() {
+        assert!(started.elapsed() < PATIENCE, "child {child} outlives its worker");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
