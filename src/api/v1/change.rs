@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::params::path;
 use super::problem::{Code, Problem, Result};
 use super::read::document;
+use super::results::existing;
 use crate::api::State;
 use crate::documents::{self, Changed};
 use crate::pipeline::remove_garbage;
@@ -30,8 +31,8 @@ pub async fn reprocess(request: HttpRequest, state: web::Data<State>) -> Result<
 async fn answer(state: &State, id: i64, changed: Changed, cannot: &str) -> Result<HttpResponse> {
     match changed {
         Changed::Yes => {
-            let document = document(state, id).await?.ok_or_else(|| Problem::no_document(id))?;
-            Ok(HttpResponse::Ok().json(document))
+            let row = existing(state, id).await?;
+            Ok(HttpResponse::Ok().json(document(state, row).await?))
         }
         Changed::NoSuchDocument => Err(Problem::no_document(id)),
         Changed::Refused(status) => {

@@ -5,14 +5,15 @@ use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use sha2::{Digest, Sha256};
 
-use super::json::{Document, location};
+use super::json::location;
 use super::params::number;
 use super::problem::{Code, Problem, Result};
 use super::read::document;
+use super::results::existing;
 use crate::api::State;
 use crate::api::form::{FileField, Form, TitleField};
 use crate::api::receive::{MAX_FIELDS, MultipartBody};
-use crate::documents::{self, NewDocument, Options, PageRange, Title};
+use crate::documents::{self, DocumentRow, NewDocument, Options, PageRange, Title};
 use crate::storage::{ObjectKey, Uploaded};
 
 pub async fn create(request: HttpRequest, payload: Payload, state: web::Data<State>) -> Result<HttpResponse> {
@@ -99,7 +100,7 @@ impl Wanted {
             options: &self.options,
         };
         match state.insert(form, &new).await {
-            Ok(id) => accepted(&document(state, id).await?.ok_or_else(|| Problem::no_document(id))?, id),
+            Ok(id) => accepted(state, existing(state, id).await?).await,
             // Another request with this key was a moment faster.
             Err(error) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
                 self.earlier(state).await?.ok_or_else(|| error.into())
@@ -112,20 +113,18 @@ impl Wanted {
     async fn earlier(&self, state: &State) -> Result<Option<HttpResponse>> {
         let Some((key, fingerprint)) = &self.options.idempotency else { return Ok(None) };
         let Some(id) = documents::by_idempotency_key(&state.pool, key).await? else { return Ok(None) };
-        let row = documents::get(&state.pool, id).await?;
-        if row.is_some_and(|row| row.request_sha256.as_ref() != Some(fingerprint)) {
+        let Some(row) = documents::get(&state.pool, id).await? else { return Ok(None) };
+        if row.request_sha256.as_ref() != Some(fingerprint) {
             let detail = format!("Idempotency-Key {key:?} stands for another file, title or options (document {id}).");
             return Err(Problem::new(Code::IdempotencyMismatch, detail));
         }
-        match document(state, id).await? {
-            Some(document) => accepted(&document, id).map(Some),
-            None => Ok(None),
-        }
+        accepted(state, row).await.map(Some)
     }
 }
 
-fn accepted(document: &Document, id: i64) -> Result<HttpResponse> {
-    Ok(HttpResponse::Accepted().insert_header((LOCATION, location(id))).json(document))
+async fn accepted(state: &State, row: DocumentRow) -> Result<HttpResponse> {
+    let location = location(row.id);
+    Ok(HttpResponse::Accepted().insert_header((LOCATION, location)).json(document(state, row).await?))
 }
 
 /// What the other fields ask for; an unknown one is refused rather than passed over.

@@ -7,20 +7,21 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::json::{Document, DocumentList};
 use super::params::{Query, path};
 use super::problem::{Problem, Result};
+use super::results::existing;
 use crate::api::State;
-use crate::documents::{self, Filter};
+use crate::documents::{self, DocumentRow, Filter};
 use crate::queue;
 
 /// Routers on the way (Heroku's, say) give up after 30 s.
 const MAX_WAIT: u64 = 25;
 
-pub async fn document(state: &State, id: i64) -> Result<Option<Document>> {
-    let Some(row) = documents::get(&state.pool, id).await? else { return Ok(None) };
+/// A row as clients see it, with its place in the queue.
+pub async fn document(state: &State, row: DocumentRow) -> Result<Document> {
     let position = match row.status.as_str() {
-        "pending" => queue::position(&state.pool, id).await?,
+        "pending" => queue::position(&state.pool, row.id).await?,
         _ => None,
     };
-    Ok(Some(Document::new(row, position, &state.storage)))
+    Ok(Document::new(row, position, &state.storage))
 }
 
 /// With `?wait=N` the answer comes when the document is done, failed or canceled, after N seconds at the latest.
@@ -32,12 +33,11 @@ pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpRe
     let deadline = Instant::now() + Duration::from_secs(wait);
     let mut changes = state.events.subscribe();
     loop {
-        let row = documents::get(&state.pool, id).await?.ok_or_else(|| Problem::no_document(id))?;
+        let row = existing(&state, id).await?;
         let over = matches!(row.status.as_str(), "done" | "failed" | "canceled");
         let left = deadline.saturating_duration_since(Instant::now());
         if over || left.is_zero() {
-            let document = document(&state, id).await?.ok_or_else(|| Problem::no_document(id))?;
-            return Ok(HttpResponse::Ok().json(document));
+            return Ok(HttpResponse::Ok().json(document(&state, row).await?));
         }
         let _ = tokio::time::timeout(left, changes.of(id)).await;
     }
