@@ -1,19 +1,22 @@
 //! Every setting, one struct per concern: a flag and an environment variable each, read once; `.env` is loaded before.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use ipnet::IpNet;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-use crate::api::Policy;
+use crate::api::{Limits, Policy};
+use crate::outbound::{Networks, Outbound, SigningKey};
 use crate::pipeline::{Detector, PipelineSettings};
 use crate::queue::WorkerSettings;
 use crate::rcnn::{self, Model};
-use crate::render::{Limits, Renderer, find_pdfium};
+use crate::render::{self, Renderer, find_pdfium};
 use crate::storage::{Storage, StorageSettings};
 
 /// A setting's value that must not show in a log.
@@ -123,18 +126,81 @@ pub struct ServerArgs {
     /// Address to listen on
     #[arg(long, env, default_value = "0.0.0.0", value_name = "ADDRESS")]
     pub host: String,
-    /// Largest file that is accepted, in MiB
-    #[arg(long, env, default_value_t = 200, value_name = "MIB")]
-    pub max_upload_mb: u64,
-    /// Uploads that are received at a time; more wait their turn
-    #[arg(long, env, default_value_t = 4, value_name = "N")]
-    pub upload_concurrency: usize,
     /// Whether /api/v1 needs a token (`app token create`): auto means as soon as there is one
     #[arg(long, env, value_enum, default_value = "auto", value_name = "POLICY")]
     pub api_auth: Policy,
     /// The same for /api/create/, which the tutorial leaves open
     #[arg(long, env, value_enum, default_value = "off", value_name = "POLICY")]
     pub legacy_api_auth: Policy,
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Uploads that are received at a time; more wait their turn
+    #[arg(long, env, default_value_t = 4, value_name = "N")]
+    pub upload_concurrency: usize,
+    /// Of these, how many one client (token or address) may have
+    #[arg(long, env, default_value_t = 3, value_name = "N")]
+    pub uploads_per_client: usize,
+    /// Uploads that may wait for their turn, half of them of one client; more are answered with 503 (429 to that client)
+    #[arg(long, env, default_value_t = 512, value_name = "N")]
+    pub uploads_waiting: usize,
+    /// Requests a second that one client may make on average; 0 for any number
+    #[arg(long, env, default_value_t = 0, value_name = "N")]
+    pub rate_limit: u32,
+    /// Requests that one client may make at once before RATE_LIMIT holds; 0 for ten times that
+    #[arg(long, env, default_value_t = 0, value_name = "N")]
+    pub rate_burst: u32,
+    /// Documents that may wait for a worker; further uploads are answered with 503; 0 for any number
+    #[arg(long, env, default_value_t = 0, value_name = "N")]
+    pub queue_limit: u32,
+    /// Proxies before this server, each of which adds the client's address to X-Forwarded-For (Heroku: 1)
+    #[arg(long, env, default_value_t = 0, value_name = "N")]
+    pub trusted_proxies: usize,
+}
+
+impl LimitArgs {
+    pub fn limits(&self) -> Limits {
+        Limits {
+            upload_concurrency: self.upload_concurrency.max(1),
+            uploads_per_client: self.uploads_per_client.max(1),
+            uploads_waiting: self.uploads_waiting.max(1),
+            rate: NonZeroU32::new(self.rate_limit),
+            burst: NonZeroU32::new(self.rate_burst),
+            queue: NonZeroU32::new(self.queue_limit),
+            trusted_proxies: self.trusted_proxies,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Files, URLs and webhooks")]
+pub struct OutboundArgs {
+    /// Largest file that is accepted, in MiB
+    #[arg(long, env, default_value_t = 200, value_name = "MIB")]
+    pub max_upload_mb: u64,
+    /// Networks that files are fetched from and webhooks sent to although they are not public, such as 10.1.0.0/16,fd00::/8
+    #[arg(long, env, value_delimiter = ',', value_name = "NETWORKS")]
+    pub outbound_allow: Vec<IpNet>,
+    /// Signs webhooks (standardwebhooks.com): whsec_ and base64, or any text of 16 bytes or more; without it there are none
+    #[arg(long, env, hide_env_values = true, value_name = "KEY")]
+    pub webhook_secret: Option<Secret>,
+}
+
+impl OutboundArgs {
+    pub fn max_file(&self) -> u64 {
+        self.max_upload_mb << 20
+    }
+
+    pub fn client(&self) -> anyhow::Result<Outbound> {
+        Outbound::new(Networks::new(self.outbound_allow.clone())).context("the client for URLs and webhooks")
+    }
+
+    pub fn signing_key(&self) -> anyhow::Result<Option<SigningKey>> {
+        let key = self.webhook_secret.as_ref().filter(|s| !s.0.is_empty());
+        key.map(|s| s.0.parse()).transpose().map_err(|why| anyhow::anyhow!("WEBHOOK_SECRET {why}"))
+    }
 }
 
 #[derive(Debug, Clone, Args)]
@@ -197,7 +263,7 @@ impl RenderArgs {
 
     /// Without libpdfium it opens images only.
     pub fn renderer_for_anything(&self) -> anyhow::Result<Renderer> {
-        let limits = Limits {
+        let limits = render::Limits {
             max_pages: self.max_pages,
             page_pixels: self.render_max_megapixels * 1_000_000,
             page_time: Duration::from_secs(self.render_timeout_seconds.max(1)),
@@ -233,8 +299,8 @@ impl WorkerArgs {
     }
 }
 
-pub fn pipeline_settings(render: &RenderArgs, model: &ModelArgs) -> PipelineSettings {
-    PipelineSettings { zoom: render.render_zoom, crop_min_score: model.crop_min_score }
+pub fn pipeline_settings(render: &RenderArgs, model: &ModelArgs, outbound: &OutboundArgs) -> PipelineSettings {
+    PipelineSettings { zoom: render.render_zoom, crop_min_score: model.crop_min_score, max_file: outbound.max_file() }
 }
 
 /// One line that names the setting and the remedy.

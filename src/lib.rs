@@ -8,6 +8,7 @@ pub mod config;
 pub mod documents;
 pub mod embedded;
 pub mod kernels;
+pub mod outbound;
 pub mod pipeline;
 pub mod queue;
 pub mod rcnn;

@@ -1,10 +1,14 @@
 //! Bearer tokens.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
 
 use super::State;
+use super::client::Client;
+use super::gate::{Gate, Hold};
 use crate::documents::{self, Scope};
 
 /// `API_AUTH` and `LEGACY_API_AUTH`: when a token is needed.
@@ -22,6 +26,15 @@ pub enum Denied {
     Unknown,
     /// A token that may only read.
     ReadOnly,
+    /// Too many requests; how long to wait.
+    TooMany(Duration),
+}
+
+impl Denied {
+    /// Whole seconds after which another request has a chance.
+    pub fn retry_after(wait: Duration) -> u64 {
+        wait.as_secs() + 1
+    }
 }
 
 fn bearer(request: &HttpRequest) -> Option<&str> {
@@ -29,21 +42,40 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Whether a request may go on.
-pub async fn check(state: &State, request: &HttpRequest, policy: Policy) -> sqlx::Result<Result<(), Denied>> {
-    if policy == Policy::Off {
-        return Ok(Ok(()));
-    }
+/// Whether a request may go on, and who sent it. Its body is not read meanwhile.
+pub async fn admit(state: &State, request: &HttpRequest, policy: Policy) -> sqlx::Result<Result<Client, Denied>> {
+    let _hold = hold(request);
+    let stranger = Client::by_address(request, state.settings.limits.trusted_proxies);
+    let known = match policy {
+        Policy::Off => Ok(stranger),
+        Policy::Auto | Policy::Required => by_token(state, request, policy, stranger).await?,
+    };
+    // Whoever guesses tokens is held to his address's limit.
+    let limited = state.rate.check(*known.as_ref().unwrap_or(&stranger));
+    Ok(limited.map_err(Denied::TooMany).and(known))
+}
+
+/// Keeps the request's body from being read; nothing outside this server.
+pub fn hold(request: &HttpRequest) -> Option<Hold> {
+    request.conn_data::<Gate>().map(Gate::hold)
+}
+
+async fn by_token(
+    state: &State,
+    request: &HttpRequest,
+    policy: Policy,
+    stranger: Client,
+) -> sqlx::Result<Result<Client, Denied>> {
     let needed = match *request.method() {
         Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
         _ => Scope::Write,
     };
     let token = bearer(request);
     let access = documents::access(&state.pool, token).await?;
-    Ok(match access.scope {
-        Some(scope) if scope >= needed => Ok(()),
+    Ok(match access.token {
+        Some((id, scope)) if scope >= needed => Ok(Client::Token(id)),
         Some(_) => Err(Denied::ReadOnly),
-        None if policy == Policy::Auto && !access.tokens_exist && token.is_none() => Ok(()),
+        None if policy == Policy::Auto && !access.tokens_exist && token.is_none() => Ok(stranger),
         None => Err(Denied::Unknown),
     })
 }

@@ -13,8 +13,8 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::State;
 use super::form::{FileField, Form, TitleField};
-use crate::documents::{self, FileName, FileNameError, NewDocument};
-use crate::storage::{ObjectKey, StorageError, UploadError};
+use crate::documents::{self, FileName, FileNameError};
+use crate::storage::{StorageError, UploadError};
 
 /// A client that sends nothing for this long is gone.
 const IDLE: Duration = Duration::from_secs(30);
@@ -39,6 +39,14 @@ pub enum ReceiveError {
     FieldsTooLarge,
     #[error("The file is larger than the limit of {limit} bytes (MAX_UPLOAD_MB).")]
     FileTooLarge { limit: u64 },
+    #[error("Too many uploads wait for their turn.")]
+    Busy,
+    #[error("Too many of your uploads wait for their turn.")]
+    ClientBusy,
+    #[error("{limit} documents wait already (QUEUE_LIMIT).")]
+    QueueFull { limit: u32 },
+    #[error("The upload took too long, or became a document already.")]
+    Expired,
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error(transparent)]
@@ -133,6 +141,17 @@ fn check_boundary(headers: &HeaderMap) -> Result<(), ReceiveError> {
     }
 }
 
+impl ReceiveError {
+    /// Seconds after which another try has a chance, where waiting helps.
+    pub fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Busy | Self::ClientBusy | Self::Storage(_) | Self::Database(_) => Some(5),
+            Self::QueueFull { .. } => Some(60),
+            _ => None,
+        }
+    }
+}
+
 impl State {
     /// Reads all parts of a multipart form. What was stored is in `form` even when an error ends the reading.
     pub async fn receive(&self, body: MultipartBody, form: &mut Form) -> Result<(), ReceiveError> {
@@ -195,9 +214,9 @@ impl State {
         };
         let content_type =
             field.content_type().map_or("application/octet-stream".to_owned(), |t| t.essence_str().to_owned());
-        let key = self.reserve(&name).await?;
+        let (key, _) = self.reserve(&name).await?;
         let stream = pin!(patient(field, broke_off));
-        let stored = self.storage.put_stream(&key, &content_type, self.max_upload, stream).await;
+        let stored = self.storage.put_stream(&key, &content_type, self.settings.max_upload, stream).await;
         match stored {
             Ok(upload) => {
                 self.discard(form).await;
@@ -217,62 +236,6 @@ impl State {
                     UploadError::Sender(e) => e,
                 })
             }
-        }
-    }
-
-    /// Takes the name's key below `media/`, or one with a random suffix if that is taken.
-    async fn reserve(&self, name: &FileName) -> Result<ObjectKey, ReceiveError> {
-        let mut candidate = name.clone();
-        loop {
-            let key = ObjectKey::parse(format!("media/{}", candidate.as_str()))?;
-            if documents::reserve_key(&self.pool, key.as_str()).await? {
-                return Ok(key);
-            }
-            candidate = name.alternative();
-        }
-    }
-
-    /// Writes the row and its job, in one transaction; the document's id. After an error, what the form has stored is discarded,
-    /// unless the commit may have been done although its answer was lost: then the object stays, and so does its trace.
-    pub async fn insert(&self, form: &mut Form, new: &NewDocument<'_>) -> sqlx::Result<i64> {
-        let inserted = async {
-            let mut tx = self.pool.begin().await?;
-            let id = documents::insert(&mut tx, new).await?;
-            tx.commit().await?;
-            Ok::<_, sqlx::Error>(id)
-        };
-        match inserted.await {
-            Ok(id) => {
-                tracing::info!(document = id, key = new.object_key, size = new.size, "uploaded");
-                Ok(id)
-            }
-            Err(error) => {
-                match documents::object_is_taken(&self.pool, new.object_key).await {
-                    Ok(false) => self.discard(form).await,
-                    _ => form.file = FileField::Missing,
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Removes what a form has stored so far.
-    pub async fn discard(&self, form: &mut Form) {
-        if let Some(key) = form.stored() {
-            self.remove(key).await;
-            form.file = FileField::Missing;
-        }
-    }
-
-    /// Removes an object and gives up its key. If S3 or the database fails, the row in `uploads` keeps the trace.
-    async fn remove(&self, key: &ObjectKey) {
-        let removed = async {
-            self.storage.delete(key).await?;
-            documents::forget_upload(&self.pool, key.as_str()).await?;
-            Ok::<_, ReceiveError>(())
-        };
-        if let Err(error) = removed.await {
-            tracing::error!(key = key.as_str(), %error, "an object without a document could not be removed; its key stays in table uploads");
         }
     }
 }

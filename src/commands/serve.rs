@@ -1,13 +1,18 @@
 use anyhow::{Context, bail};
 use clap::Args;
 
+use super::stop_on_signal;
 use crate::api::{self, ServerSettings};
-use crate::config::{DatabaseArgs, ServerArgs, StorageArgs};
+use crate::config::{DatabaseArgs, LimitArgs, OutboundArgs, ServerArgs, StorageArgs};
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    outbound: OutboundArgs,
     #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
@@ -18,7 +23,9 @@ pub struct ServeArgs {
 pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     crate::telemetry::init();
     actix_web::rt::System::new().block_on(async {
+        let stop = stop_on_signal()?;
         let storage = args.storage.open()?;
+        let outbound = args.outbound.client()?;
         let pool = args.database.connect().await?;
         let migrated: Option<String> =
             sqlx::query_scalar("select to_regclass('documents')::text").fetch_one(&pool).await?;
@@ -28,12 +35,13 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         let settings = ServerSettings {
             host: args.server.host,
             port: args.server.port,
-            max_upload: args.server.max_upload_mb << 20,
-            upload_concurrency: args.server.upload_concurrency,
+            max_upload: args.outbound.max_file(),
+            webhooks: args.outbound.signing_key()?.is_some(),
+            limits: args.limits.limits(),
             auth: args.server.api_auth,
             legacy_auth: args.server.legacy_api_auth,
         };
-        let server = api::start(pool, storage, &settings)?;
+        let server = api::start(pool, storage, outbound, settings, stop)?;
         tracing::info!("listening on http://{}/api/create/", server.address);
         server.run().await.context("server")
     })

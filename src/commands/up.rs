@@ -1,16 +1,19 @@
 use std::fs::{File, TryLockError};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use uuid::Uuid;
 
 use super::stop_on_signal;
 use crate::embedded::{Postgres, S3Server, die_with_parent};
@@ -57,7 +60,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
         let s3 = S3Server::start(&folder.join("s3"), args.s3_port, &access_key, &secret_key).await?;
         create_bucket(&s3.endpoint(), &access_key, &secret_key).await?;
         tracing::info!("objects: {}/{BUCKET} (keys in {})", s3.endpoint(), folder.join("s3-credentials").display());
-        let settings = vec![
+        let mut settings = vec![
             ("DATABASE_URL", postgres.url()),
             ("AWS_ACCESS_KEY_ID", access_key),
             ("AWS_SECRET_ACCESS_KEY", secret_key),
@@ -67,6 +70,14 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
             ("PORT", args.port.to_string()),
             ("HOST", args.host.clone()),
         ];
+        if std::env::var_os("WEBHOOK_SECRET").is_none() {
+            let key = || {
+                format!("whsec_{}", STANDARD.encode([*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat()))
+            };
+            let path = folder.join("webhook-secret");
+            settings.push(("WEBHOOK_SECRET", secret(&path, key)?.trim().to_owned()));
+            tracing::info!("webhooks are signed with the key in {}", path.display());
+        }
         let mut team = vec![Member::new("serve", "serve".into())];
         team.extend(
             (1..=args.workers)
@@ -103,26 +114,30 @@ async fn migrate(url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The S3 server's keys, made on first use and readable by their owner only.
+/// The keys of the embedded S3 server.
 fn credentials(path: &Path) -> anyhow::Result<(String, String)> {
+    let key = || Uuid::new_v4().simple().to_string();
+    let text = secret(path, || format!("docreader-{}\n{}{}\n", &key()[..8], key(), key()))?;
+    match text.lines().collect::<Vec<_>>()[..] {
+        [access_key, secret_key, ..] => Ok((access_key.to_owned(), secret_key.to_owned())),
+        _ => bail!(
+            "{}: two lines expected, the access key and the secret key; remove the file to make new ones",
+            path.display()
+        ),
+    }
+}
+
+/// A file's text, which is made at its first use and readable by its owner only.
+fn secret(path: &Path, make: impl FnOnce() -> String) -> anyhow::Result<String> {
     let name = || path.display().to_string();
     if !path.exists() {
-        let key = || uuid::Uuid::new_v4().simple().to_string();
-        let text = format!("docreader-{}\n{}{}\n", &key()[..8], key(), key());
         let part = path.with_extension("part");
         let mut file =
             File::options().write(true).create(true).truncate(true).mode(0o600).open(&part).with_context(name)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(name)?;
+        file.write_all(make().as_bytes()).and_then(|()| file.sync_all()).with_context(name)?;
         std::fs::rename(&part, path)?;
     }
-    let mut text = String::new();
-    File::open(path).and_then(|mut f| f.read_to_string(&mut text)).with_context(name)?;
-    match text.lines().collect::<Vec<_>>()[..] {
-        [access_key, secret_key, ..] => Ok((access_key.to_owned(), secret_key.to_owned())),
-        _ => {
-            bail!("{}: two lines expected, the access key and the secret key; remove the file to make new ones", name())
-        }
-    }
+    std::fs::read_to_string(path).with_context(name)
 }
 
 async fn create_bucket(endpoint: &str, access_key: &str, secret_key: &str) -> anyhow::Result<()> {

@@ -2,9 +2,9 @@ use anyhow::Context;
 use clap::Args;
 
 use super::stop_on_signal;
-use crate::config::{DatabaseArgs, ModelArgs, RenderArgs, StorageArgs, WorkerArgs, pipeline_settings};
+use crate::config::{DatabaseArgs, ModelArgs, OutboundArgs, RenderArgs, StorageArgs, WorkerArgs, pipeline_settings};
 use crate::documents::RegisteredModel;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Courier, Pipeline};
 use crate::queue;
 
 #[derive(Debug, Args)]
@@ -16,6 +16,8 @@ pub struct WorkArgs {
     #[command(flatten)]
     render: RenderArgs,
     #[command(flatten)]
+    outbound: OutboundArgs,
+    #[command(flatten)]
     database: DatabaseArgs,
     #[command(flatten)]
     storage: StorageArgs,
@@ -26,7 +28,8 @@ pub async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     let storage = args.storage.open()?;
     let renderer = args.render.renderer()?;
-    let settings = pipeline_settings(&args.render, &args.model);
+    let settings = pipeline_settings(&args.render, &args.model, &args.outbound);
+    let (outbound, key) = (args.outbound.client()?, args.outbound.signing_key()?);
     storage.check().await.context("AWS_STORAGE_BUCKET_NAME: the bucket does not answer")?;
     let pool = args.database.connect().await?;
     let model_args = args.model;
@@ -34,6 +37,7 @@ pub async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let model = RegisteredModel::register(&pool, detector.name(), detector.sha256(), detector.classes())
         .await
         .context("registering the model (has `app migrate` been run?)")?;
-    let pipeline = Pipeline { pool, storage, renderer, detector, model, settings };
-    queue::work(pipeline, args.worker.settings(), stop).await
+    let courier = key.map(|key| Courier { pool: pool.clone(), outbound: outbound.clone(), key });
+    let pipeline = Pipeline { pool, storage, outbound, renderer, detector, model, settings };
+    queue::work(pipeline, courier, args.worker.settings(), stop).await
 }

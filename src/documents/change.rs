@@ -1,6 +1,8 @@
 //! What readers may do to a document: cancel it, queue it again, delete it. Triggers keep the queue in step.
 
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
+
+use super::Status;
 
 /// How a change ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,7 +10,7 @@ pub enum Changed {
     Yes,
     NoSuchDocument,
     /// Its status does not allow it.
-    Refused(String),
+    Refused(Status),
 }
 
 /// Takes a waiting document out of the queue, or stops a running one at its next page.
@@ -54,7 +56,7 @@ pub async fn delete(pool: &PgPool, id: i64) -> sqlx::Result<Option<Vec<String>>>
     let mut tx = pool.begin().await?;
     sqlx::query!(
         "delete from apalis.jobs
-         where job_type = 'documents' and status <> 'Running' and status <> 'Queued'
+         where job_type like 'documents%' and status <> 'Running' and status <> 'Queued'
              and (idempotency_key = 'document:' || $1::bigint or idempotency_key like 'document:' || $1::bigint || ':%')",
         id
     )
@@ -79,9 +81,16 @@ pub async fn garbage(pool: &PgPool) -> sqlx::Result<Vec<String>> {
         .await
 }
 
+/// Takes garbage to remove it, until the transaction ends; `false` if it is removed already or another is at it. Until then its
+/// key belongs to nobody.
+pub async fn take_garbage(tx: &mut Transaction<'_, Postgres>, prefix: &str) -> sqlx::Result<bool> {
+    let taken = sqlx::query!("select 1 as one from garbage where prefix = $1 for update skip locked", prefix);
+    Ok(taken.fetch_optional(&mut **tx).await?.is_some())
+}
+
 /// The objects are gone.
-pub async fn garbage_removed(pool: &PgPool, prefix: &str) -> sqlx::Result<()> {
-    sqlx::query!("delete from garbage where prefix = $1", prefix).execute(pool).await?;
+pub async fn garbage_removed(tx: &mut Transaction<'_, Postgres>, prefix: &str) -> sqlx::Result<()> {
+    sqlx::query!("delete from garbage where prefix = $1", prefix).execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -89,6 +98,6 @@ async fn outcome(pool: &PgPool, id: i64, changed: u64) -> sqlx::Result<Changed> 
     if changed > 0 {
         return Ok(Changed::Yes);
     }
-    let status = sqlx::query_scalar!(r#"select status::text as "status!" from documents where id = $1"#, id);
+    let status = sqlx::query_scalar!(r#"select status as "status: Status" from documents where id = $1"#, id);
     Ok(status.fetch_optional(pool).await?.map_or(Changed::NoSuchDocument, Changed::Refused))
 }

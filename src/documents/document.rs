@@ -4,13 +4,53 @@ use sqlx::{PgPool, Postgres, Transaction};
 
 use super::{PageRange, Title};
 
+/// Where a document stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type, serde::Serialize, utoipa::ToSchema)]
+#[sqlx(type_name = "document_status", rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Pending,
+    Processing,
+    Done,
+    Failed,
+    Canceled,
+}
+
+impl Status {
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Processing, Self::Done, Self::Failed, Self::Canceled];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+
+    /// Nothing changes until the document is queued again.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Canceled)
+    }
+}
+
 #[derive(Debug)]
 pub struct NewDocument<'a> {
     pub title: &'a Title,
+    /// Taken with [`super::reserve_key`].
     pub object_key: &'a str,
-    pub size: u64,
-    pub sha256: &'a str,
+    pub file: &'a NewFile,
     pub options: &'a Options,
+}
+
+/// Where a new document's file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewFile {
+    /// In the bucket; the digest is known of files that came through the server.
+    Stored { size: u64, sha256: Option<String> },
+    /// At a URL, from where the worker will get it.
+    At(String),
 }
 
 /// What a client may ask of the processing; by default the worker's settings for all pages.
@@ -21,26 +61,45 @@ pub struct Options {
     pub crop_min_score: Option<f32>,
     /// -100 to 100, higher first.
     pub priority: i32,
+    /// Name of the model; any if it is `None`.
+    pub model: Option<String>,
+    /// Is told when the document is done, failed or canceled.
+    pub callback_url: Option<String>,
     /// The key, and the SHA-256 of what it stands for.
     pub idempotency: Option<(String, String)>,
 }
 
 /// Inserts a document, which queues its job in the same transaction (trigger `documents_enqueue`), and marks its upload as done.
-pub async fn insert(tx: &mut Transaction<'_, Postgres>, new: &NewDocument<'_>) -> sqlx::Result<i64> {
+/// `None` if the key is no longer reserved: its upload took too long, or became a document already.
+pub async fn insert(tx: &mut Transaction<'_, Postgres>, new: &NewDocument<'_>) -> sqlx::Result<Option<i64>> {
     let options = new.options;
     let (key, request) = options.idempotency.as_ref().map(|(k, r)| (k.as_str(), r.as_str())).unzip();
+    let (size, sha256, source_url) = match new.file {
+        NewFile::Stored { size, sha256 } => (Some(*size as i64), sha256.as_deref(), None),
+        NewFile::At(url) => (None, None, Some(url.as_str())),
+    };
+    let reserved = sqlx::query!(
+        "select 1 as one from uploads where object_key = $1 and document_id is null for update",
+        new.object_key
+    );
+    if reserved.fetch_optional(&mut **tx).await?.is_none() {
+        return Ok(None);
+    }
     let id = sqlx::query_scalar!(
-        "insert into documents (title, object_key, size, sha256, page_range, score_threshold, crop_min_score, priority,
-             idempotency_key, request_sha256)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning id",
+        "insert into documents (title, object_key, size, sha256, source_url, page_range, score_threshold, crop_min_score,
+             priority, wanted_model, callback_url, idempotency_key, request_sha256)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) returning id",
         new.title.as_str(),
         new.object_key,
-        new.size as i64,
-        new.sha256,
+        size,
+        sha256,
+        source_url,
         options.page_range.as_ref().map(ToString::to_string),
         options.score_threshold,
         options.crop_min_score,
         options.priority,
+        options.model,
+        options.callback_url,
         key,
         request
     )
@@ -49,7 +108,7 @@ pub async fn insert(tx: &mut Transaction<'_, Postgres>, new: &NewDocument<'_>) -
     sqlx::query!("update uploads set document_id = $1 where object_key = $2", id, new.object_key)
         .execute(&mut **tx)
         .await?;
-    Ok(id)
+    Ok(Some(id))
 }
 
 /// What a list shows.
@@ -68,6 +127,10 @@ pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Listed>> {
 #[derive(Debug)]
 pub struct Claim {
     pub object_key: String,
+    /// Where the file is to be got from, if it is not in the bucket yet.
+    pub source_url: Option<String>,
+    /// Of the file, if it is known.
+    pub sha256: Option<String>,
     pub page_range: Option<String>,
     pub score_threshold: Option<f32>,
     pub crop_min_score: Option<f32>,
@@ -84,7 +147,8 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64) -> sqlx::Result<Option
         "update documents set status = 'processing', started_at = coalesce(started_at, now()), model_id = $2,
              pages_done = (select count(*) from pages where document_id = $1 and model_id = $2)
          where id = $1 and status in ('pending', 'processing')
-         returning object_key, page_range, score_threshold, crop_min_score",
+         returning object_key, case when sha256 is null then source_url end as source_url, sha256, page_range, score_threshold,
+             crop_min_score",
         id,
         model_id
     )
@@ -97,6 +161,8 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64) -> sqlx::Result<Option
     tx.commit().await?;
     Ok(row.map(|row| Claim {
         object_key: row.object_key,
+        source_url: row.source_url,
+        sha256: row.sha256,
         page_range: row.page_range,
         score_threshold: row.score_threshold,
         crop_min_score: row.crop_min_score,
@@ -104,25 +170,24 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64) -> sqlx::Result<Option
     }))
 }
 
-/// What the worker learned from the file itself.
-#[derive(Debug)]
-pub struct FileFacts {
-    pub pages_in_file: u32,
-    /// Pages to process.
-    pub page_count: u32,
-    pub size: u64,
-    pub sha256: String,
+/// Notes the file's size in bytes and digest, if they are not known yet; `false` if the document is gone.
+pub async fn set_digest(pool: &PgPool, id: i64, size: u64, sha256: &str) -> sqlx::Result<bool> {
+    let updated = sqlx::query!(
+        "update documents set size = coalesce(size, $2), sha256 = coalesce(sha256, $3) where id = $1",
+        id,
+        size as i64,
+        sha256
+    );
+    Ok(updated.execute(pool).await?.rows_affected() == 1)
 }
 
-pub async fn set_file_facts(pool: &PgPool, id: i64, facts: &FileFacts) -> sqlx::Result<()> {
+/// Notes how many pages the file has, and how many of them are to be processed.
+pub async fn set_page_count(pool: &PgPool, id: i64, in_file: u32, wanted: u32) -> sqlx::Result<()> {
     sqlx::query!(
-        "update documents set pages_in_file = $2, page_count = $3, size = coalesce(size, $4), sha256 = coalesce(sha256, $5)
-         where id = $1",
+        "update documents set pages_in_file = $2, page_count = $3 where id = $1",
         id,
-        facts.pages_in_file as i32,
-        facts.page_count as i32,
-        facts.size as i64,
-        facts.sha256
+        in_file as i32,
+        wanted as i32
     )
     .execute(pool)
     .await?;

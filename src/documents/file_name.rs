@@ -42,6 +42,11 @@ impl FileName {
         }
     }
 
+    /// For files that come without a usable name.
+    pub fn fallback() -> Self {
+        Self("document".to_owned())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,6 +1,7 @@
 //! The domain: what a document, a page and a detection are, and the SQL that keeps them. Knows no HTTP, queue or S3.
 
 mod change;
+mod delivery;
 mod detection;
 mod document;
 mod event;
@@ -13,17 +14,19 @@ mod title;
 mod token;
 mod upload;
 
-pub use change::{Changed, cancel, delete, garbage, garbage_removed, reprocess, retry};
+pub use change::{Changed, cancel, delete, garbage, garbage_removed, reprocess, retry, take_garbage};
+pub use delivery::{Attempted, Delivery, Message, deliveries, message, record_attempt};
 pub use detection::{DetectionRow, PageResult, Saved, save_page};
 pub use document::{
-    Claim, FileFacts, Listed, NewDocument, Options, claim, fail, finish, insert, list, release, set_file_facts,
+    Claim, Listed, NewDocument, NewFile, Options, Status, claim, fail, finish, insert, list, release, set_digest,
+    set_page_count,
 };
 pub use event::{CHANNEL, Event, events_after};
 pub use file_name::{FileName, FileNameError};
-pub use model::{ModelRow, RegisteredModel, models};
+pub use model::{ModelRow, RegisteredModel, model_is_known, models};
 pub use page_range::{PageRange, PageRangeError};
 pub use result::{FoundRow, PageRow, classes, found, pages};
-pub use search::{DocumentRow, Filter, by_idempotency_key, get, search};
+pub use search::{DocumentRow, Filter, by_idempotency_key, get, search, waiting_reach};
 pub use title::{Title, TitleError};
 pub use token::{Access, Scope, TokenRow, access, create_token, revoke_token, tokens};
-pub use upload::{forget_upload, object_is_taken, reserve_key};
+pub use upload::{Upload, expire_uploads, forget_upload, object_is_taken, open_upload, reserve_key};

@@ -32,7 +32,7 @@ impl RegisteredModel {
 }
 
 /// A model as readers see it.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct ModelRow {
     pub id: i64,
     pub name: String,
@@ -43,4 +43,10 @@ pub struct ModelRow {
 /// All models that a worker has ever used here, newest first.
 pub async fn models(pool: &PgPool) -> sqlx::Result<Vec<ModelRow>> {
     sqlx::query_as!(ModelRow, "select id, name, sha256, classes from models order by id desc").fetch_all(pool).await
+}
+
+/// Whether a worker has ever had a model of this name here.
+pub async fn model_is_known(pool: &PgPool, name: &str) -> sqlx::Result<bool> {
+    let known = sqlx::query_scalar!(r#"select exists (select 1 from models where name = $1) as "known!""#, name);
+    known.fetch_one(pool).await
 }

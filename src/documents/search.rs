@@ -3,6 +3,8 @@
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
+use super::Status;
+
 /// A document with all that is known of it.
 #[derive(Debug)]
 pub struct DocumentRow {
@@ -11,7 +13,10 @@ pub struct DocumentRow {
     pub object_key: String,
     pub size: Option<i64>,
     pub sha256: Option<String>,
-    pub status: String,
+    pub source_url: Option<String>,
+    pub callback_url: Option<String>,
+    pub wanted_model: Option<String>,
+    pub status: Status,
     pub page_range: Option<String>,
     pub pages_in_file: Option<i32>,
     pub page_count: Option<i32>,
@@ -26,6 +31,8 @@ pub struct DocumentRow {
     pub model_sha256: Option<String>,
     pub request_sha256: Option<String>,
     pub created_at: OffsetDateTime,
+    /// Last.
+    pub queued_at: Option<OffsetDateTime>,
     pub started_at: Option<OffsetDateTime>,
     pub finished_at: Option<OffsetDateTime>,
 }
@@ -33,7 +40,7 @@ pub struct DocumentRow {
 /// Which documents a list holds, and from where on.
 #[derive(Debug, Default)]
 pub struct Filter {
-    pub status: Option<String>,
+    pub status: Option<Status>,
     /// Part of the title, without regard to case.
     pub title: Option<String>,
     pub created_after: Option<OffsetDateTime>,
@@ -47,9 +54,9 @@ pub struct Filter {
 pub async fn get(pool: &PgPool, id: i64) -> sqlx::Result<Option<DocumentRow>> {
     sqlx::query_as!(
         DocumentRow,
-        r#"select d.id, d.title, d.object_key, d.size, d.sha256, d.status::text as "status!", d.page_range, d.pages_in_file,
+        r#"select d.id, d.title, d.object_key, d.size, d.sha256, d.source_url, d.callback_url, d.wanted_model, d.status as "status: Status", d.page_range, d.pages_in_file,
                d.page_count, d.pages_done, d.error, d.error_code, d.priority, d.run, d.score_threshold, d.crop_min_score,
-               m.name as "model_name?", m.sha256 as "model_sha256?", d.request_sha256, d.created_at, d.started_at, d.finished_at
+               m.name as "model_name?", m.sha256 as "model_sha256?", d.request_sha256, d.created_at, d.queued_at, d.started_at, d.finished_at
            from documents d left join models m on m.id = d.model_id
            where d.id = $1"#,
         id
@@ -70,18 +77,18 @@ pub async fn search(pool: &PgPool, filter: &Filter) -> sqlx::Result<Vec<Document
     let sign: i64 = if filter.oldest_first { 1 } else { -1 };
     sqlx::query_as!(
         DocumentRow,
-        r#"select d.id, d.title, d.object_key, d.size, d.sha256, d.status::text as "status!", d.page_range, d.pages_in_file,
+        r#"select d.id, d.title, d.object_key, d.size, d.sha256, d.source_url, d.callback_url, d.wanted_model, d.status as "status: Status", d.page_range, d.pages_in_file,
                d.page_count, d.pages_done, d.error, d.error_code, d.priority, d.run, d.score_threshold, d.crop_min_score,
-               m.name as "model_name?", m.sha256 as "model_sha256?", d.request_sha256, d.created_at, d.started_at, d.finished_at
+               m.name as "model_name?", m.sha256 as "model_sha256?", d.request_sha256, d.created_at, d.queued_at, d.started_at, d.finished_at
            from documents d left join models m on m.id = d.model_id
-           where ($1::text is null or d.status = $1::text::document_status)
+           where ($1::document_status is null or d.status = $1)
                and ($2::text is null or d.title ilike $2)
                and ($3::timestamptz is null or d.created_at >= $3)
                and ($4::timestamptz is null or d.created_at < $4)
                and ($5::bigint is null or (case when $6::bigint > 0 then d.id > $5 else d.id < $5 end))
            order by d.id * $6
            limit $7"#,
-        filter.status,
+        filter.status as Option<Status>,
         pattern,
         filter.created_after,
         filter.created_before,
@@ -91,4 +98,11 @@ pub async fn search(pool: &PgPool, filter: &Filter) -> sqlx::Result<Vec<Document
     )
     .fetch_all(pool)
     .await
+}
+
+/// Whether so many documents wait.
+pub async fn waiting_reach(pool: &PgPool, number: u32) -> sqlx::Result<bool> {
+    let skip = i64::from(number.max(1)) - 1;
+    let last = sqlx::query!("select 1 as one from documents where status = 'pending' offset $1 limit 1", skip);
+    Ok(last.fetch_optional(pool).await?.is_some())
 }

@@ -24,8 +24,8 @@ impl Scope {
 /// What is known of whoever sends a request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Access {
-    /// Of the token, if it is a good one.
-    pub scope: Option<Scope>,
+    /// Id and scope of the token, if it is a good one.
+    pub token: Option<(i64, Scope)>,
     /// Whether there is any token that is not revoked.
     pub tokens_exist: bool,
 }
@@ -73,11 +73,11 @@ pub async fn access(pool: &PgPool, token: Option<&str>) -> sqlx::Result<Access> 
         r#"with own as (select id, scope, last_used_at from api_tokens where token_sha256 = $1 and revoked_at is null),
                used as (update api_tokens set last_used_at = now() from own
                         where api_tokens.id = own.id and (own.last_used_at is null or own.last_used_at < now() - interval '1 minute'))
-           select (select scope from own) as scope, exists (select 1 from api_tokens where revoked_at is null) as "tokens_exist!""#,
+           select (select id from own) as id, (select scope from own) as scope, exists (select 1 from api_tokens where revoked_at is null) as "tokens_exist!""#,
         token.map(digest)
     )
     .fetch_one(pool)
     .await?;
     let scope = row.scope.map(|scope| if scope == "write" { Scope::Write } else { Scope::Read });
-    Ok(Access { scope, tokens_exist: row.tokens_exist })
+    Ok(Access { token: row.id.zip(scope), tokens_exist: row.tokens_exist })
 }

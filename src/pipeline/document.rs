@@ -1,18 +1,17 @@
 //! A document's job.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::{Analysis, Detector, analyze};
-use crate::documents::{self, Claim, FileFacts, PageRange, PageResult, RegisteredModel, Saved};
+use crate::documents::{self, Claim, PageRange, PageResult, RegisteredModel, Saved};
+use crate::outbound::Outbound;
 use crate::render::{PageImage, PdfDocument, RenderError, Renderer};
-use crate::storage::{ObjectKey, Storage, StorageError, page_prefix};
+use crate::storage::{ObjectKey, Storage, page_prefix};
 
 /// How a job ends when it does not end well.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +22,9 @@ pub enum JobError {
     /// The document's own fault, in a sentence for its owner; another attempt would end the same way.
     #[error("{message}")]
     Permanent { code: &'static str, message: String },
+    /// The fault of a server that a client named: worth another attempt, and if that was the last, its owner is told why.
+    #[error("{message}")]
+    Elsewhere { code: &'static str, message: String },
     /// The surroundings' fault: worth another attempt.
     #[error("{0:#}")]
     Transient(#[from] anyhow::Error),
@@ -43,11 +45,14 @@ pub struct PipelineSettings {
     pub zoom: f32,
     /// Regions with this score or more are cut out.
     pub crop_min_score: f32,
+    /// Bytes that a file at a URL may have.
+    pub max_file: u64,
 }
 
 pub struct Pipeline {
     pub pool: PgPool,
     pub storage: Storage,
+    pub outbound: Outbound,
     pub renderer: Renderer,
     pub detector: Detector,
     pub model: RegisteredModel,
@@ -63,13 +68,14 @@ impl Pipeline {
         let Some(claim) = claim else { return Ok(processed) };
         let folder = tempfile::tempdir().map_err(transient)?;
         let path = folder.path().join("document.pdf");
-        self.fetch(&claim.object_key, &path).await?;
+        if !self.fetch(document_id, &claim, &path, stop).await? {
+            return Ok(processed);
+        }
         let mut pdf = self.renderer.open(&path).await.map_err(|e| render_error(e, stop))?;
         let pages = pdf.pages();
         let wanted = wanted_pages(&claim, pages)?;
-        let (size, sha256) = digest(&path).await?;
-        let facts = FileFacts { pages_in_file: pages, page_count: wanted.len() as u32, size, sha256 };
-        documents::set_file_facts(&self.pool, document_id, &facts).await.map_err(transient)?;
+        let count = wanted.len() as u32;
+        documents::set_page_count(&self.pool, document_id, pages, count).await.map_err(transient)?;
         for number in wanted {
             if claim.finished_pages.contains(&(number as i32)) {
                 continue;
@@ -86,19 +92,6 @@ impl Pipeline {
         }
         documents::finish(&self.pool, document_id, self.model.id).await.map_err(transient)?;
         Ok(processed)
-    }
-
-    async fn fetch(&self, key: &str, path: &Path) -> Result<(), JobError> {
-        let permanent = |what: &str| JobError::Permanent {
-            code: "file_missing",
-            message: format!("The uploaded file {what}: {key}"),
-        };
-        let object = ObjectKey::parse(key).map_err(|_| permanent("has a key that no object can have"))?;
-        match self.storage.fetch(&object, path).await {
-            Ok(_) => Ok(()),
-            Err(StorageError::NotFound(_)) => Err(permanent("is not in the bucket")),
-            Err(e) => Err(transient(e)),
-        }
     }
 
     /// Renders, detects, uploads and records one page; the number of detections, or `None` if the document is no longer wanted.
@@ -186,7 +179,7 @@ fn wanted_pages(claim: &Claim, pages: u32) -> Result<Vec<u32>, JobError> {
     }
 }
 
-fn transient(error: impl Into<anyhow::Error>) -> JobError {
+pub(super) fn transient(error: impl Into<anyhow::Error>) -> JobError {
     JobError::Transient(error.into())
 }
 
@@ -197,15 +190,4 @@ fn render_error(error: RenderError, stop: &CancellationToken) -> JobError {
         true => JobError::Permanent { code: error.code(), message: error.to_string() },
         false => transient(error),
     }
-}
-
-/// Size and SHA-256 of a local file.
-async fn digest(path: &Path) -> Result<(u64, String), JobError> {
-    let path = path.to_owned();
-    let read = move || -> std::io::Result<_> {
-        let mut hash = Sha256::new();
-        let size = std::io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
-        Ok((size, hex::encode(hash.finalize())))
-    };
-    tokio::task::spawn_blocking(read).await.map_err(transient)?.map_err(transient)
 }

@@ -1,13 +1,16 @@
 //! One document's way: fetch → render → detect → crop → record, page by page, resumable.
 
 mod analysis;
+mod courier;
 mod detector;
 mod document;
 mod garbage;
 mod overlay;
 mod png;
+mod source;
 
 pub use analysis::{Analysis, Crop, analyze};
+pub use courier::Courier;
 pub use detector::{DetectError, Detector};
 pub use document::{JobError, Pipeline, PipelineSettings, Processed};
 pub use garbage::{remove_garbage, sweep};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sqlx::PgPool;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct QueueHealth {
     /// Due and waiting for a worker.
     pub ready: i64,
@@ -14,6 +14,8 @@ pub struct QueueHealth {
     pub oldest_wait_seconds: Option<f64>,
     /// Worker processes heard of in the last 30 s.
     pub workers: i64,
+    /// Messages to callback URLs that are still to be sent.
+    pub webhooks: i64,
 }
 
 pub async fn health(pool: &PgPool) -> sqlx::Result<QueueHealth> {
@@ -25,9 +27,11 @@ pub async fn health(pool: &PgPool) -> sqlx::Result<QueueHealth> {
                extract(epoch from max(now() - run_at) filter (where status = 'Pending' and run_at <= now()))::float8
                    as oldest_wait_seconds,
                (select count(*) from apalis.workers
-                where worker_type = 'documents' and last_seen > now() - interval '30 seconds') as "workers!"
+                where worker_type = 'documents' and last_seen > now() - interval '30 seconds') as "workers!",
+               (select count(*) from apalis.jobs
+                where job_type = 'webhooks' and (status = 'Pending' or (status = 'Failed' and attempts < max_attempts))) as "webhooks!"
            from apalis.jobs
-           where job_type = 'documents'
+           where (job_type = 'documents' or job_type like 'documents:%')
                and (status in ('Pending', 'Queued', 'Running') or (status = 'Failed' and attempts < max_attempts))"#
     )
     .fetch_one(pool)
@@ -38,11 +42,11 @@ pub async fn health(pool: &PgPool) -> sqlx::Result<QueueHealth> {
 pub async fn position(pool: &PgPool, document_id: i64) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar!(
         r#"select (select count(*) from apalis.jobs other
-                   where other.job_type = 'documents' and other.status = 'Pending'
+                   where other.job_type = own.job_type and other.status = 'Pending'
                        and (other.priority > own.priority or (other.priority = own.priority and other.run_at < own.run_at))
                   ) + 1 as "position!"
            from apalis.jobs own join documents d on own.idempotency_key = document_job_key(d)
-           where d.id = $1 and own.job_type = 'documents' and own.status = 'Pending'"#,
+           where d.id = $1 and own.job_type like 'documents%' and own.status = 'Pending'"#,
         document_id
     )
     .fetch_optional(pool)

@@ -7,7 +7,25 @@ pub struct DocumentJob {
 }
 
 impl DocumentJob {
+    /// For documents that any model will do for.
     pub const QUEUE: &str = "documents";
     /// As in the trigger `enqueue_document`.
     pub const MAX_ATTEMPTS: usize = 5;
+
+    /// For documents that ask for a model.
+    pub fn queue_of(model: &str) -> String {
+        format!("{}:{model}", Self::QUEUE)
+    }
+}
+
+/// The arguments of a job in queue `webhooks`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WebhookJob {
+    pub delivery_id: i64,
+}
+
+impl WebhookJob {
+    pub const QUEUE: &str = "webhooks";
+    /// As in the trigger `enqueue_webhook`.
+    pub const MAX_ATTEMPTS: usize = 8;
 }

@@ -2,10 +2,11 @@
 
 mod health;
 mod job;
+mod webhooks;
 mod worker;
 
 pub use health::{QueueHealth, health, position};
-pub use job::DocumentJob;
+pub use job::{DocumentJob, WebhookJob};
 pub use worker::{WorkerSettings, work};
 
 use apalis_postgres::PostgresStorage;

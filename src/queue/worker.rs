@@ -11,11 +11,11 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::DocumentJob;
+use super::{DocumentJob, WebhookJob, webhooks};
 use crate::documents;
-use crate::pipeline::{self, JobError, Pipeline, Processed};
+use crate::pipeline::{self, Courier, JobError, Pipeline, Processed};
 
-const POLL: Duration = Duration::from_secs(1);
+pub(super) const POLL: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -34,17 +34,44 @@ struct Context {
     stop: CancellationToken,
 }
 
-/// Processes documents until `stop` is cancelled, then hands back what it has begun and returns.
-pub async fn work(pipeline: Pipeline, settings: WorkerSettings, stop: CancellationToken) -> anyhow::Result<()> {
+/// Processes documents, and sends webhooks if there is a courier, until `stop` is cancelled; then hands back what it has begun
+/// and returns.
+pub async fn work(
+    pipeline: Pipeline,
+    courier: Option<Courier>,
+    settings: WorkerSettings,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let own_queue = DocumentJob::queue_of(&pipeline.model.name);
+    tracing::info!(model = pipeline.model.slug(), "waiting for documents");
     let context = Context { pipeline: Arc::new(pipeline), stop: stop.clone() };
     tokio::spawn(sweep_garbage(context.pipeline.clone(), stop.clone()));
+    let webhooks = async {
+        if let Some(courier) = courier {
+            let courier = Arc::new(courier);
+            keep_running(WebhookJob::QUEUE, &stop, |name| webhooks::run(name, courier.clone(), settings, &stop)).await;
+        }
+    };
+    tokio::join!(
+        keep_running(DocumentJob::QUEUE, &stop, |name| run(name, DocumentJob::QUEUE, &context, settings)),
+        keep_running(&own_queue, &stop, |name| run(name, &own_queue, &context, settings)),
+        webhooks
+    );
+    Ok(())
+}
+
+/// Runs a worker of a queue, again after each end, under a name never used before.
+async fn keep_running<F>(queue: &str, stop: &CancellationToken, run: impl Fn(String) -> F)
+where
+    F: Future<Output = Result<(), WorkerError>>,
+{
     let host = nix::unistd::gethostname().unwrap_or_default();
     let mut pause = Duration::from_secs(1);
     while !stop.is_cancelled() {
         let name = format!("{}-{}", host.to_string_lossy(), Uuid::new_v4());
-        tracing::info!(worker = name, model = context.pipeline.model.slug(), "waiting for documents");
+        tracing::debug!(worker = name, queue, "worker starts");
         let started = std::time::Instant::now();
-        let ended = run(&name, &context, settings).await;
+        let ended = run(name).await;
         if stop.is_cancelled() {
             break;
         }
@@ -52,14 +79,13 @@ pub async fn work(pipeline: Pipeline, settings: WorkerSettings, stop: Cancellati
             pause = Duration::from_secs(1);
         }
         let why = ended.err().map_or_else(|| "it ended".to_owned(), |e| e.to_string());
-        tracing::error!(worker = name, "worker stopped ({why}); starting again in {} s", pause.as_secs());
+        tracing::error!(queue, "worker stopped ({why}); starting again in {} s", pause.as_secs());
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => break,
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    Ok(())
 }
 
 /// Now and then removes the objects that deletions had to leave.
@@ -71,14 +97,18 @@ async fn sweep_garbage(pipeline: Arc<Pipeline>, stop: CancellationToken) {
     }
 }
 
-async fn run(name: &str, context: &Context, settings: WorkerSettings) -> Result<(), WorkerError> {
-    let config = Config::default()
-        .queue(DocumentJob::QUEUE)
+/// A queue's settings for apalis.
+pub(super) fn config(queue: &str, settings: WorkerSettings) -> Config {
+    Config::default()
+        .queue(queue)
         .batch_size(1)
         .heartbeat_interval(settings.heartbeat)
-        .missed_heartbeats(settings.missed_heartbeats);
+        .missed_heartbeats(settings.missed_heartbeats)
+}
+
+async fn run(name: String, queue: &str, context: &Context, settings: WorkerSettings) -> Result<(), WorkerError> {
     let backend = PostgresStorage::<DocumentJob>::new(&context.pipeline.pool)
-        .with_config(config)
+        .with_config(config(queue, settings))
         .with_pubsub()
         .poll_with_interval(POLL);
     let stop = context.stop.clone();
@@ -117,6 +147,15 @@ async fn handle(job: DocumentJob, context: Data<Context>, attempt: Attempt) -> R
             tracing::warn!(document = id, code, reason = message, "document failed");
             documents::fail(pool, id, code, &message).await?;
             Err(AbortError::new(JobError::Permanent { code, message }).into())
+        }
+        Err(JobError::Elsewhere { code, message }) => {
+            tracing::warn!(document = id, attempt, code, reason = message, "attempt failed");
+            if attempt >= DocumentJob::MAX_ATTEMPTS {
+                documents::fail(pool, id, code, &message).await?;
+            } else {
+                documents::release(pool, id).await?;
+            }
+            Err(JobError::Elsewhere { code, message }.into())
         }
         Err(JobError::Transient(error)) if attempt >= DocumentJob::MAX_ATTEMPTS => {
             tracing::error!(document = id, attempt, error = format!("{error:#}"), "document given up");

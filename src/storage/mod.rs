@@ -166,6 +166,21 @@ impl Storage {
         Ok(self.bucket.presign_get(key, seconds, None).await?)
     }
 
+    /// A URL that lets anybody put an object there for some seconds, of any size.
+    pub async fn presign_put(&self, key: &ObjectKey, seconds: u32) -> Result<String, StorageError> {
+        Ok(self.bucket.presign_put(key.as_str(), seconds, None, None).await?)
+    }
+
+    /// Bytes of an object.
+    pub async fn size(&self, key: &ObjectKey) -> Result<u64, StorageError> {
+        match retry(|| self.bucket.head_object(key.as_str())).await {
+            Ok((head, _)) => Ok(head.content_length.unwrap_or(0).max(0) as u64),
+            // The answer to HEAD has no body that says what is missing.
+            Err(S3Error::HttpFailWithBody(404, _)) => Err(StorageError::NotFound(key.as_str().to_owned())),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// The URL that clients see.
     pub fn url(&self, key: &str) -> String {
         format!("{}/{}", self.base_url, key::percent_encode(key))

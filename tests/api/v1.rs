@@ -110,8 +110,14 @@ async fn from_upload_to_results() {
         (&labelme["imageWidth"], &labelme["shapes"][0]["shape_type"]),
         (&json!(width as i64), &json!("rectangle"))
     );
-    let whole = api.send(Method::GET, "/documents/1/export?format=labelme").await;
-    api.problem(whole, 400, "invalid_parameter").await;
+    for (format, name) in [("labelme", "page-1.json"), ("pagexml", "page-1.xml")] {
+        let whole = api.send(Method::GET, &format!("/documents/1/export?format={format}")).await;
+        assert_eq!(whole.headers()["content-type"], "application/zip");
+        let zip = zip::ZipArchive::new(std::io::Cursor::new(whole.bytes().await.unwrap())).unwrap();
+        assert_eq!(zip.file_names().collect::<Vec<_>>(), [name]);
+    }
+    let xml = api.send(Method::GET, "/documents/1/export?format=pagexml&page=1").await.text().await.unwrap();
+    assert_eq!(xml.matches("<Coords points=").count(), found.len());
     let hocr = api.send(Method::GET, "/documents/1/export?format=hocr").await.text().await.unwrap();
     assert_eq!(hocr.matches("title=\"bbox ").count(), found.len());
     assert!(hocr.contains("<title>Handbook</title>") && hocr.contains("class=\"ocr_page\" id=\"page_1\""));

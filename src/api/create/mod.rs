@@ -11,7 +11,7 @@ mod python_json;
 mod refused;
 mod serializer;
 
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, VARY};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, VARY};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse, Resource};
@@ -24,9 +24,10 @@ use self::refused::Refused;
 use self::serializer::validate;
 use super::State;
 use super::auth::{self, Denied};
+use super::client::Client;
 use super::form::Form;
 use super::receive::{MAX_FIELDS, MultipartBody};
-use crate::documents::{self, NewDocument, Options};
+use crate::documents::{self, NewDocument, NewFile, Options};
 
 pub const PATH: &str = "/api/create/";
 
@@ -64,8 +65,15 @@ async fn dispatch(request: HttpRequest, payload: Payload, state: web::Data<State
     if let Some(reason) = bad_credentials(&request) {
         return detail(StatusCode::FORBIDDEN, reason);
     }
-    match auth::check(&state, &request, state.legacy_auth).await {
-        Ok(Ok(())) => {}
+    let client = match auth::admit(&state, &request, state.settings.legacy_auth).await {
+        Ok(Ok(client)) => client,
+        Ok(Err(Denied::TooMany(wait))) => {
+            let seconds = Denied::retry_after(wait);
+            let text = format!("Request was throttled. Expected available in {seconds} second{}.", plural(seconds));
+            let mut response = detail(StatusCode::TOO_MANY_REQUESTS, &text);
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+            return response;
+        }
         Ok(Err(Denied::ReadOnly)) => {
             return detail(StatusCode::FORBIDDEN, "You do not have permission to perform this action.");
         }
@@ -73,10 +81,10 @@ async fn dispatch(request: HttpRequest, payload: Payload, state: web::Data<State
             return detail(StatusCode::FORBIDDEN, "Authentication credentials were not provided.");
         }
         Err(error) => return Refused::from(error).answer(&request, renderer),
-    }
+    };
     match request.method() {
         &Method::GET | &Method::HEAD => list(&request, renderer, &state).await,
-        &Method::POST => create(request, renderer, payload, state).await,
+        &Method::POST => create(request, client, renderer, payload, state).await,
         &Method::OPTIONS => drf::answer(&request, renderer, StatusCode::OK, &metadata()),
         method => detail(StatusCode::METHOD_NOT_ALLOWED, &format!("Method \"{method}\" not allowed.")),
     }
@@ -131,11 +139,21 @@ async fn list(request: &HttpRequest, renderer: Renderer, state: &State) -> HttpR
     }
 }
 
-async fn create(request: HttpRequest, renderer: Renderer, payload: Payload, state: web::Data<State>) -> HttpResponse {
+fn plural(number: u64) -> &'static str {
+    if number == 1 { "" } else { "s" }
+}
+
+async fn create(
+    request: HttpRequest,
+    client: Client,
+    renderer: Renderer,
+    payload: Payload,
+    state: web::Data<State>,
+) -> HttpResponse {
     if body::kind(&request) == body::Kind::Multipart {
         // A task of its own: it cleans up even when the client hangs up and this handler is dropped.
         let task = actix_web::rt::spawn(async move {
-            store(&state, &request, renderer, payload)
+            store(&state, &request, client, renderer, payload)
                 .await
                 .unwrap_or_else(|refused| refused.answer(&request, renderer))
         });
@@ -155,11 +173,12 @@ async fn create(request: HttpRequest, renderer: Renderer, payload: Payload, stat
 async fn store(
     state: &State,
     request: &HttpRequest,
+    client: Client,
     renderer: Renderer,
     payload: Payload,
 ) -> Result<HttpResponse, Refused> {
-    let body = MultipartBody::new(request.headers(), payload, state.max_upload + MAX_FIELDS as u64)?;
-    let _turn = state.uploads.acquire().await;
+    let body = MultipartBody::new(request.headers(), payload, state.settings.max_upload + MAX_FIELDS as u64)?;
+    let _turn = state.turn(request, client).await?;
     let mut form = Form::default();
     let received = state.receive(body, &mut form).await.map_err(Refused::from);
     let valid = match received.and_then(|()| validate(&form).map_err(Refused::Fields)) {
@@ -169,14 +188,10 @@ async fn store(
             return Err(refused);
         }
     };
-    let new = NewDocument {
-        title: &valid.title,
-        object_key: valid.key.as_str(),
-        size: valid.upload.size,
-        sha256: &valid.upload.sha256,
-        options: &Options::default(),
-    };
-    state.insert(&mut form, &new).await?;
+    let file = NewFile::Stored { size: valid.upload.size, sha256: Some(valid.upload.sha256.clone()) };
+    let (object_key, options) = (valid.key.as_str(), Options::default());
+    let new = NewDocument { title: &valid.title, object_key, file: &file, options: &options };
+    state.insert_form(&mut form, &new).await?;
     let body = DocumentJson { title: valid.title.as_str(), file: state.storage.url(valid.key.as_str()) };
     Ok(drf::answer(request, renderer, StatusCode::CREATED, &body))
 }

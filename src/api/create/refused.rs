@@ -1,4 +1,5 @@
 use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::drf;
@@ -27,7 +28,11 @@ impl Refused {
             Self::Detail(status, text) => detail(*status, text),
             Self::Failed(error) => {
                 let (status, text) = describe(error);
-                detail(status, &text)
+                let mut response = detail(status, &text);
+                if let Some(seconds) = error.retry_after() {
+                    response.headers_mut().insert(RETRY_AFTER, seconds.into());
+                }
+                response
             }
         }
     }
@@ -42,6 +47,10 @@ fn describe(error: &ReceiveError) -> (StatusCode, String) {
     };
     match error {
         ReceiveError::Multipart(_) | ReceiveError::BrokeOff(_) => (StatusCode::BAD_REQUEST, error.to_string()),
+        ReceiveError::Busy | ReceiveError::QueueFull { .. } | ReceiveError::Expired => {
+            (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+        }
+        ReceiveError::ClientBusy => (StatusCode::TOO_MANY_REQUESTS, error.to_string()),
         ReceiveError::Idle | ReceiveError::TooSlow => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
         ReceiveError::FieldsTooLarge | ReceiveError::FileTooLarge { .. } => {
             (StatusCode::PAYLOAD_TOO_LARGE, error.to_string())

@@ -2,26 +2,48 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::json::Document;
 use super::params::path;
-use super::problem::{Code, Problem, Result};
+use super::problem::{self, Code, Problem, Result};
 use super::read::document;
 use super::results::existing;
 use crate::api::State;
 use crate::documents::{self, Changed};
 use crate::pipeline::remove_garbage;
 
+/// Cancel a document
+///
+/// A waiting one leaves the queue, a running one stops at its next page.
+#[utoipa::path(
+    post, path = "/api/v1/documents/{id}/cancel", tag = "documents", params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "The document as it is now", body = Document), (status = 409, description = "Not possible in its status", body = problem::Body, content_type = "application/problem+json"))
+)]
 pub async fn cancel(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id = path(&request, "id")?;
     answer(&state, id, documents::cancel(&state.pool, id).await?, "canceled: only waiting and running documents can be")
         .await
 }
 
+/// Try a failed or canceled document again
+///
+/// Finished pages stay.
+#[utoipa::path(
+    post, path = "/api/v1/documents/{id}/retry", tag = "documents", params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "The document as it is now", body = Document), (status = 409, description = "Not possible in its status", body = problem::Body, content_type = "application/problem+json"))
+)]
 pub async fn retry(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id = path(&request, "id")?;
     answer(&state, id, documents::retry(&state.pool, id).await?, "retried: only failed and canceled documents can be")
         .await
 }
 
+/// Process a document again from the start
+///
+/// Results of earlier models stay.
+#[utoipa::path(
+    post, path = "/api/v1/documents/{id}/reprocess", tag = "documents", params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "The document as it is now", body = Document), (status = 409, description = "Not possible in its status", body = problem::Body, content_type = "application/problem+json"))
+)]
 pub async fn reprocess(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id = path(&request, "id")?;
     let changed = documents::reprocess(&state.pool, id).await?;
@@ -36,12 +58,19 @@ async fn answer(state: &State, id: i64, changed: Changed, cannot: &str) -> Resul
         }
         Changed::NoSuchDocument => Err(Problem::no_document(id)),
         Changed::Refused(status) => {
+            let status = status.name();
             Err(Problem::new(Code::StatusConflict, format!("Document {id} is {status} and cannot be {cannot}.")))
         }
     }
 }
 
+/// Delete a document
+///
 /// Rows and job go at once; objects that the storage does not let go of now are removed by a worker later.
+#[utoipa::path(
+    delete, path = "/api/v1/documents/{id}", tag = "documents", params(("id" = i64, Path, minimum = 1)),
+    responses((status = 204, description = "Gone"))
+)]
 pub async fn delete(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id: i64 = path(&request, "id")?;
     let garbage = documents::delete(&state.pool, id).await?.ok_or_else(|| Problem::no_document(id))?;

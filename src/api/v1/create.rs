@@ -1,36 +1,81 @@
-//! `POST /api/v1/documents`
+//! `POST /api/v1/documents`: a form with a file, or JSON that says where the file is.
 
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse};
-use sha2::{Digest, Sha256};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use utoipa::ToSchema;
 
-use super::json::location;
-use super::params::number;
+use super::json::{Document, location};
 use super::problem::{Code, Problem, Result};
 use super::read::document;
 use super::results::existing;
+use super::wishes::{DocumentRequest, check_url, fingerprint, title};
 use crate::api::State;
+use crate::api::client::Client;
 use crate::api::form::{FileField, Form, TitleField};
-use crate::api::receive::{MAX_FIELDS, MultipartBody};
-use crate::documents::{self, DocumentRow, NewDocument, Options, PageRange, Title};
-use crate::storage::{ObjectKey, Uploaded};
+use crate::api::receive::{MAX_FIELDS, MultipartBody, ReceiveError, read_body};
+use crate::documents::{self, DocumentRow, FileName, NewDocument, NewFile, Options, Title};
+use crate::storage::{ObjectKey, StorageError};
 
+/// A document with its file.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes a form; its fields are read as they come")]
+pub struct DocumentForm {
+    /// PDF, PNG, JPEG, TIFF, WebP or BMP.
+    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
+    file: (),
+    /// The file's name if there is none.
+    #[schema(min_length = 1, max_length = 200)]
+    title: Option<String>,
+    /// Pages to process, such as `1-3,5`; all of them if there is none.
+    pages: Option<String>,
+    /// Regions with a lower score are not reported.
+    #[schema(minimum = 0, maximum = 1)]
+    score_threshold: Option<f32>,
+    /// Regions with this score or more are cut out.
+    #[schema(minimum = 0, maximum = 1)]
+    crop_min_score: Option<f32>,
+    /// Higher first.
+    #[schema(minimum = -100, maximum = 100)]
+    priority: Option<i32>,
+    /// Name of the model that is to be used; `GET /api/v1/models` lists them.
+    model: Option<String>,
+    /// Gets a signed POST when the document is done, failed or canceled: http or https, at a public address.
+    #[schema(format = "uri")]
+    callback_url: Option<String>,
+}
+
+/// Make a document
+///
+/// A form with the file; or JSON with the `url` of a file that the worker is to get, or with the id of an `upload`.
+#[utoipa::path(
+    post, path = "/api/v1/documents", tag = "documents",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+        description = "A second request with this key and the same file, title and options is answered with the first one's document")),
+    request_body(content((DocumentForm = "multipart/form-data"), (DocumentRequest = "application/json"))),
+    responses((status = 202, description = "Queued", body = Document, headers(("Location" = String))))
+)]
 pub async fn create(request: HttpRequest, payload: Payload, state: web::Data<State>) -> Result<HttpResponse> {
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("multipart/form-data") {
-        let detail = format!("The body must be multipart/form-data with a part `file`, not {media_type:?}.");
-        return Err(Problem::new(Code::UnsupportedMediaType, detail));
-    }
     let key = idempotency_key(&request)?;
-    let body = MultipartBody::new(request.headers(), payload, state.max_upload + MAX_FIELDS as u64)?;
-    // A task of its own: it cleans up even when the client hangs up and this handler is dropped.
-    let task = actix_web::rt::spawn(async move { store(&state, body, key).await });
-    task.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "an upload's task ended");
-        Ok(HttpResponse::InternalServerError().finish())
-    })
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match media_type.as_str() {
+        "multipart/form-data" => {
+            let limit = state.settings.max_upload + MAX_FIELDS as u64;
+            let body = MultipartBody::new(request.headers(), payload, limit)?;
+            // A task of its own: it cleans up even when the client hangs up and this handler is dropped.
+            let task = actix_web::rt::spawn(async move { from_form(&state, &request, body, key).await });
+            task.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "an upload's task ended");
+                Err(Problem::new(Code::Internal, "The upload was not kept. Try again later."))
+            })
+        }
+        "application/json" => from_json(&state, payload, key).await,
+        _ => {
+            let detail = format!("The body must be multipart/form-data or application/json, not {media_type:?}.");
+            Err(Problem::new(Code::UnsupportedMediaType, detail))
+        }
+    }
 }
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>> {
@@ -40,120 +85,167 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>> {
         .ok_or_else(|| Problem::parameter("Idempotency-Key", "must be 1 to 255 ASCII characters"))
 }
 
-async fn store(state: &State, body: MultipartBody, key: Option<String>) -> Result<HttpResponse> {
-    let _turn = state.uploads.acquire().await;
+async fn from_form(
+    state: &State,
+    request: &HttpRequest,
+    body: MultipartBody,
+    key: Option<String>,
+) -> Result<HttpResponse> {
+    let client = request.extensions().get::<Client>().copied();
+    let client = client.unwrap_or_else(|| Client::by_address(request, state.settings.limits.trusted_proxies));
+    let _turn = state.turn(request, client).await?;
     let mut form = Form::default();
     let received = state.receive(body, &mut form).await.map_err(Problem::from);
-    let result = match received.and_then(|()| Wanted::read(&form, key)) {
-        Ok(wanted) => wanted.keep(state, &mut form).await,
+    let kept = match received {
+        Ok(()) => keep_form(state, &mut form, key).await,
         Err(problem) => Err(problem),
     };
-    if result.is_err() {
+    if kept.is_err() {
         state.discard(&mut form).await;
     }
-    result
+    kept
 }
 
-/// A form that makes a document.
-struct Wanted {
-    title: Title,
-    key: ObjectKey,
-    upload: Uploaded,
-    options: Options,
+async fn keep_form(state: &State, form: &mut Form, key: Option<String>) -> Result<HttpResponse> {
+    let missing = |detail: &str| Problem::new(Code::MissingFile, detail);
+    let (object, upload) = match &form.file {
+        FileField::Stored(object, upload) => (object.clone(), upload.clone()),
+        FileField::Empty => return Err(missing("The file is empty.")),
+        FileField::BadName(e) => return Err(missing(&e.to_string())),
+        FileField::Missing | FileField::Null | FileField::NotAFile => {
+            return Err(missing("A part `file` with a file name is needed."));
+        }
+    };
+    let title = match &form.title {
+        TitleField::Text(text) => title(text)?,
+        TitleField::Missing => title(file_name(&object))?,
+        _ => return Err(Problem::new(Code::InvalidTitle, "The title must be a text field.")),
+    };
+    let wishes = DocumentRequest::from_fields(std::mem::take(&mut form.others))?;
+    let mut options = wishes.options(state).await?;
+    options.idempotency = key.map(|k| (k, fingerprint(title.as_str(), &options, &upload.sha256)));
+    if let Some(answer) = earlier(state, &options).await? {
+        state.discard(form).await;
+        return Ok(answer);
+    }
+    let file = NewFile::Stored { size: upload.size, sha256: Some(upload.sha256) };
+    let new = NewDocument { title: &title, object_key: object.as_str(), file: &file, options: &options };
+    let inserted = state.insert_form(form, &new).await;
+    answer(state, &options, inserted).await
 }
 
-impl Wanted {
-    fn read(form: &Form, idempotency_key: Option<String>) -> Result<Self> {
-        let missing = |detail: &str| Problem::new(Code::MissingFile, detail);
-        let (key, upload) = match &form.file {
-            FileField::Stored(key, upload) => (key.clone(), upload.clone()),
-            FileField::Empty => return Err(missing("The file is empty.")),
-            FileField::BadName(e) => return Err(missing(&e.to_string())),
-            FileField::Missing | FileField::Null | FileField::NotAFile => {
-                return Err(missing("A part `file` with a file name is needed."));
+async fn from_json(state: &State, payload: Payload, key: Option<String>) -> Result<HttpResponse> {
+    let body = read_body(payload).await?;
+    let wishes: DocumentRequest =
+        serde_json::from_slice(&body).map_err(|e| Problem::new(Code::InvalidForm, format!("The JSON: {e}.")))?;
+    state.check_queue().await?;
+    let mut options = wishes.options(state).await?;
+    match (&wishes.url, &wishes.upload) {
+        (Some(url), None) => {
+            check_url(state, "url", url)?;
+            let name = name_in_url(url);
+            let title = title(wishes.title.as_deref().unwrap_or(name.as_str()))?;
+            let file = NewFile::At(url.clone());
+            options.idempotency = key.map(|k| (k, fingerprint(title.as_str(), &options, url)));
+            if let Some(answer) = earlier(state, &options).await? {
+                return Ok(answer);
             }
-        };
-        let title = match &form.title {
-            TitleField::Text(text) => text.clone(),
-            TitleField::Missing => key.as_str().trim_start_matches("media/").to_owned(),
-            _ => return Err(Problem::new(Code::InvalidTitle, "The title must be a text field.")),
-        };
-        let title = Title::parse(&title).map_err(|errors| {
-            let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Problem::new(Code::InvalidTitle, all.join(" "))
-        })?;
-        let mut options = options(&form.others)?;
-        options.idempotency = idempotency_key.map(|k| (k, fingerprint(&title, &options, &upload)));
-        Ok(Self { title, key, upload, options })
-    }
-
-    async fn keep(&self, state: &State, form: &mut Form) -> Result<HttpResponse> {
-        if let Some(answer) = self.earlier(state).await? {
-            state.discard(form).await;
-            return Ok(answer);
-        }
-        let new = NewDocument {
-            title: &self.title,
-            object_key: self.key.as_str(),
-            size: self.upload.size,
-            sha256: &self.upload.sha256,
-            options: &self.options,
-        };
-        match state.insert(form, &new).await {
-            Ok(id) => accepted(state, existing(state, id).await?).await,
-            // Another request with this key was a moment faster.
-            Err(error) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
-                self.earlier(state).await?.ok_or_else(|| error.into())
+            let (object, _) = state.reserve(&name).await?;
+            let inserted = insert(state, &title, &object, &file, &options).await;
+            if inserted.is_err() {
+                documents::forget_upload(&state.pool, object.as_str()).await?;
             }
-            Err(error) => Err(error.into()),
+            answer(state, &options, inserted).await
         }
+        (None, Some(id)) => {
+            // An earlier request has used the upload up, so the file's name cannot be part of the fingerprint.
+            let named = wishes.title.as_deref().map(title).transpose()?;
+            let name = named.as_ref().map_or("", Title::as_str);
+            options.idempotency = key.map(|k| (k, fingerprint(name, &options, &id.to_string())));
+            if let Some(answer) = earlier(state, &options).await? {
+                return Ok(answer);
+            }
+            let unknown =
+                || Problem::new(Code::UnknownUpload, format!("There is no upload {id} that waits to be used."));
+            let upload = documents::open_upload(&state.pool, *id).await?.ok_or_else(unknown)?;
+            let object = ObjectKey::parse(upload.object_key)?;
+            let file = NewFile::Stored { size: uploaded_size(state, &object).await?, sha256: None };
+            let title = named.map_or_else(|| title(file_name(&object)), Ok)?;
+            let inserted = insert(state, &title, &object, &file, &options).await;
+            answer(state, &options, inserted).await
+        }
+        _ => Err(Problem::new(Code::InvalidForm, "Either `url` or `upload` must be given.")),
     }
+}
 
-    /// The answer of an earlier request with the same idempotency key.
-    async fn earlier(&self, state: &State) -> Result<Option<HttpResponse>> {
-        let Some((key, fingerprint)) = &self.options.idempotency else { return Ok(None) };
-        let Some(id) = documents::by_idempotency_key(&state.pool, key).await? else { return Ok(None) };
-        let Some(row) = documents::get(&state.pool, id).await? else { return Ok(None) };
-        if row.request_sha256.as_ref() != Some(fingerprint) {
-            let detail = format!("Idempotency-Key {key:?} stands for another file, title or options (document {id}).");
-            return Err(Problem::new(Code::IdempotencyMismatch, detail));
+async fn insert(
+    state: &State,
+    title: &Title,
+    object: &ObjectKey,
+    file: &NewFile,
+    options: &Options,
+) -> std::result::Result<i64, ReceiveError> {
+    state.insert(&NewDocument { title, object_key: object.as_str(), file, options }).await
+}
+
+/// The name under which an object was stored.
+fn file_name(object: &ObjectKey) -> &str {
+    object.as_str().trim_start_matches("media/")
+}
+
+/// The last part of a URL's path, if it can be a file's name.
+fn name_in_url(url: &str) -> FileName {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let last = path.splitn(4, '/').nth(3).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let name = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
+    FileName::parse(&name).unwrap_or_else(|_| FileName::fallback())
+}
+
+/// Bytes of an object that a client put into the bucket; one that is too large is removed.
+async fn uploaded_size(state: &State, object: &ObjectKey) -> Result<u64> {
+    let limit = state.settings.max_upload;
+    match state.storage.size(object).await {
+        Ok(0) => Err(Problem::new(Code::MissingFile, "The uploaded file is empty.")),
+        Ok(size) if size > limit => {
+            state.remove(object).await;
+            Err(ReceiveError::FileTooLarge { limit }.into())
         }
-        accepted(state, row).await.map(Some)
+        Ok(size) => Ok(size),
+        Err(StorageError::NotFound(_)) => {
+            Err(Problem::new(Code::MissingFile, "Nothing has been sent to the upload's URL yet."))
+        }
+        Err(error) => Err(error.into()),
     }
+}
+
+async fn answer(
+    state: &State,
+    options: &Options,
+    inserted: std::result::Result<i64, ReceiveError>,
+) -> Result<HttpResponse> {
+    match inserted {
+        Ok(id) => accepted(state, existing(state, id).await?).await,
+        // Another request with this idempotency key was a moment faster.
+        Err(ReceiveError::Database(error)) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
+            earlier(state, options).await?.ok_or_else(|| error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The answer of an earlier request with the same idempotency key.
+async fn earlier(state: &State, options: &Options) -> Result<Option<HttpResponse>> {
+    let Some((key, fingerprint)) = &options.idempotency else { return Ok(None) };
+    let Some(id) = documents::by_idempotency_key(&state.pool, key).await? else { return Ok(None) };
+    let Some(row) = documents::get(&state.pool, id).await? else { return Ok(None) };
+    if row.request_sha256.as_ref() != Some(fingerprint) {
+        let detail = format!("Idempotency-Key {key:?} stands for another file, title or options (document {id}).");
+        return Err(Problem::new(Code::IdempotencyMismatch, detail));
+    }
+    accepted(state, row).await.map(Some)
 }
 
 async fn accepted(state: &State, row: DocumentRow) -> Result<HttpResponse> {
     let location = location(row.id);
     Ok(HttpResponse::Accepted().insert_header((LOCATION, location)).json(document(state, row).await?))
-}
-
-/// What the other fields ask for; an unknown one is refused rather than passed over.
-fn options(fields: &[(String, String)]) -> Result<Options> {
-    let mut options = Options::default();
-    for (name, value) in fields {
-        match name.as_str() {
-            "pages" => {
-                options.page_range = Some(PageRange::parse(value).map_err(|e| Problem::parameter("pages", e))?);
-            }
-            "score_threshold" => options.score_threshold = Some(number(name, value, 0.0, 1.0)?),
-            "crop_min_score" => options.crop_min_score = Some(number(name, value, 0.0, 1.0)?),
-            "priority" => options.priority = number(name, value, -100, 100)?,
-            other => return Err(Problem::parameter(other, "there is no such field")),
-        }
-    }
-    Ok(options)
-}
-
-/// What an idempotency key stands for.
-fn fingerprint(title: &Title, options: &Options, upload: &Uploaded) -> String {
-    let text = format!(
-        "{:?} {:?} {:?} {:?} {} {}",
-        title.as_str(),
-        options.page_range,
-        options.score_threshold,
-        options.crop_min_score,
-        options.priority,
-        upload.sha256
-    );
-    hex::encode(Sha256::digest(text))
 }

@@ -107,6 +107,17 @@ struct Reader {
     started: bool,
 }
 
+/// Follow a document
+///
+/// Server-Sent Events `queued`, `started`, `page`, `done`, `failed`, `canceled`; the stream ends after one of the last three.
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/events", tag = "documents",
+    params(
+        ("id" = i64, Path, minimum = 1),
+        ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "Goes on after this event"),
+    ),
+    responses((status = 200, description = "Events", body = String, content_type = "text/event-stream"))
+)]
 pub async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let document: i64 = path(&request, "id")?;
     existing(&state, document).await?;

@@ -3,17 +3,20 @@
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::serde::rfc3339;
+use utoipa::ToSchema;
 
-use crate::documents::{DocumentRow, FoundRow, PageRow};
+use crate::documents::{DocumentRow, FoundRow, PageRow, Status};
 use crate::storage::Storage;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Document {
     id: i64,
     title: String,
-    /// pending, processing, done, failed, canceled
-    status: String,
+    status: Status,
+    /// Where the file is.
     file: String,
+    /// Where the worker got it from.
+    source_url: Option<String>,
     /// Bytes.
     size: Option<i64>,
     sha256: Option<String>,
@@ -30,6 +33,9 @@ pub struct Document {
     score_threshold: Option<f32>,
     crop_min_score: Option<f32>,
     model: Option<Model>,
+    /// The model that was asked for.
+    wanted_model: Option<String>,
+    callback_url: Option<String>,
     /// 1 for the next; null unless it waits.
     queue_position: Option<i64>,
     #[serde(with = "rfc3339")]
@@ -38,22 +44,25 @@ pub struct Document {
     started_at: Option<OffsetDateTime>,
     #[serde(with = "rfc3339::option")]
     finished_at: Option<OffsetDateTime>,
+    /// Seconds from being queued to the start, and from there to the end; of a document that is queued again, of its last run.
+    wait_seconds: Option<f64>,
+    run_seconds: Option<f64>,
     links: Links,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct DocumentError {
     code: String,
     message: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Model {
     name: String,
     sha256: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Links {
     #[serde(rename = "self")]
     own: String,
@@ -61,6 +70,7 @@ struct Links {
     events: String,
     file: String,
     export: String,
+    deliveries: String,
 }
 
 pub fn location(id: i64) -> String {
@@ -78,6 +88,7 @@ impl Document {
                 events: link("events"),
                 file: link("file"),
                 export: link("export"),
+                deliveries: link("deliveries"),
                 own,
             },
             id: row.id,
@@ -98,6 +109,11 @@ impl Document {
             score_threshold: row.score_threshold,
             crop_min_score: row.crop_min_score,
             model: model.map(|(name, sha256)| Model { name, sha256 }),
+            source_url: row.source_url,
+            wanted_model: row.wanted_model,
+            callback_url: row.callback_url,
+            wait_seconds: row.started_at.zip(row.queued_at).map(|(end, start)| (end - start).as_seconds_f64()),
+            run_seconds: row.finished_at.zip(row.started_at).map(|(end, start)| (end - start).as_seconds_f64()),
             queue_position,
             created_at: row.created_at,
             started_at: row.started_at,
@@ -106,14 +122,14 @@ impl Document {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct DocumentList {
     pub documents: Vec<Document>,
     /// Give it as `cursor` for what follows; null at the end.
     pub next_cursor: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Page {
     number: i32,
     /// Width and height.
@@ -125,7 +141,7 @@ pub struct Page {
     links: PageLinks,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct PageLinks {
     detections: String,
     image: Option<String>,
@@ -151,7 +167,7 @@ impl Page {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Detection {
     page: i32,
     ordinal: i32,
@@ -159,13 +175,15 @@ pub struct Detection {
     label: String,
     score: f32,
     r#box: Boxes,
+    /// COCO's run-length encoding.
+    #[schema(value_type = Option<Object>)]
     mask_rle: Option<serde_json::Value>,
     /// Where the cut-out region is.
     crop: Option<String>,
 }
 
 /// x0, y0, x1, y1 from the top left.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Boxes {
     points: [f32; 4],
     pixels: [f32; 4],

@@ -5,69 +5,112 @@ mod create;
 mod events;
 mod export;
 mod json;
+mod openapi;
 mod params;
 mod problem;
 mod read;
 mod results;
 mod system;
+mod uploads;
+mod wishes;
 
 pub use events::{EventHub, EventListener};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::guard::{Any, Get, Head};
+use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{Handler, HttpMessage, HttpRequest, Resource, Responder, Route};
 
 use self::problem::{Code, Problem};
 use super::State;
 use super::auth::{self, Denied};
 
 pub fn configure(config: &mut ServiceConfig) {
-    config.service(
+    config.configure(openapi::configure).service(
         web::scope("/api/v1")
             .wrap(from_fn(authorize))
-            .service(
-                web::resource("/documents")
-                    .route(web::get().to(read::list))
-                    .route(web::post().to(create::create))
-                    .default_service(web::to(problem::method_not_allowed)),
-            )
-            .service(
-                web::resource("/documents/{id}")
-                    .route(web::get().to(read::get))
-                    .route(web::delete().to(change::delete))
-                    .default_service(web::to(problem::method_not_allowed)),
-            )
-            .route("/documents/{id}/cancel", web::post().to(change::cancel))
-            .route("/documents/{id}/retry", web::post().to(change::retry))
-            .route("/documents/{id}/reprocess", web::post().to(change::reprocess))
-            .route("/documents/{id}/events", web::get().to(events::stream))
-            .route("/documents/{id}/file", web::get().to(results::file))
-            .route("/documents/{id}/export", web::get().to(export::export))
-            .route("/documents/{id}/pages", web::get().to(results::pages))
-            .route("/documents/{id}/pages/{number}", web::get().to(results::page))
-            .route("/documents/{id}/pages/{number}/detections", web::get().to(results::detections))
-            .route("/documents/{id}/pages/{number}/image", web::get().to(results::image))
-            .route("/documents/{id}/pages/{number}/overlay", web::get().to(results::overlay))
-            .route("/documents/{id}/pages/{number}/crops/{ordinal}", web::get().to(results::crop))
-            .route("/models", web::get().to(system::models))
-            .route("/queue", web::get().to(system::queue))
+            .service(resource("/documents", [get(read::list), post(create::create)]))
+            .service(resource("/documents/{id}", [get(read::get), delete(change::delete)]))
+            .service(resource("/documents/{id}/cancel", [post(change::cancel)]))
+            .service(resource("/documents/{id}/retry", [post(change::retry)]))
+            .service(resource("/documents/{id}/reprocess", [post(change::reprocess)]))
+            .service(resource("/documents/{id}/events", [get(events::stream)]))
+            .service(resource("/documents/{id}/deliveries", [get(results::deliveries)]))
+            .service(resource("/documents/{id}/file", [get(results::file)]))
+            .service(resource("/documents/{id}/export", [get(export::export)]))
+            .service(resource("/documents/{id}/pages", [get(results::pages)]))
+            .service(resource("/documents/{id}/pages/{number}", [get(results::page)]))
+            .service(resource("/documents/{id}/pages/{number}/detections", [get(results::detections)]))
+            .service(resource("/documents/{id}/pages/{number}/image", [get(results::image)]))
+            .service(resource("/documents/{id}/pages/{number}/overlay", [get(results::overlay)]))
+            .service(resource("/documents/{id}/pages/{number}/crops/{ordinal}", [get(results::crop)]))
+            .service(resource("/uploads", [post(uploads::create)]))
+            .service(resource("/models", [get(system::models)]))
+            .service(resource("/queue", [get(system::queue)]))
             .default_service(web::to(problem::not_found)),
     );
 }
 
-/// Lets a request through that needs no token or has the right one.
+/// A path with its methods; others are answered with 405 and the list of those that there are.
+fn resource<const N: usize>(path: &str, methods: [(Method, Route); N]) -> Resource {
+    let names = methods.each_ref().map(|(method, _)| if method == Method::GET { "GET, HEAD" } else { method.as_str() });
+    let allow = names.join(", ");
+    let refuse = move |request: HttpRequest| {
+        let allow = allow.clone();
+        async move { problem::method_not_allowed(&request, &allow) }
+    };
+    let resource = web::resource(path).default_service(web::to(refuse));
+    methods.into_iter().fold(resource, |resource, (_, route)| resource.route(route))
+}
+
+fn get<F, Args>(handler: F) -> (Method, Route)
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    (Method::GET, web::route().guard(Any(Get()).or(Head())).to(handler))
+}
+
+fn post<F, Args>(handler: F) -> (Method, Route)
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    (Method::POST, web::post().to(handler))
+}
+
+fn delete<F, Args>(handler: F) -> (Method, Route)
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    (Method::DELETE, web::delete().to(handler))
+}
+
+/// Lets a request through that has what token it needs and does not come too soon; handlers find its `Client`.
 async fn authorize(
     state: web::Data<State>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let allowed = auth::check(&state, request.request(), state.auth).await.map_err(Problem::from)?;
-    allowed.map_err(|denied| match denied {
+    let admitted = auth::admit(&state, request.request(), state.settings.auth).await.map_err(Problem::from)?;
+    let client = admitted.map_err(|denied| match denied {
         Denied::Unknown => {
             Problem::new(Code::Unauthorized, "Send a token as `Authorization: Bearer …`; `app token create` makes one.")
         }
         Denied::ReadOnly => Problem::new(Code::ReadOnlyToken, "This token may only read."),
+        Denied::TooMany(wait) => {
+            let seconds = Denied::retry_after(wait);
+            Problem::new(Code::RateLimited, format!("Too many requests; the next may come in {seconds} s."))
+                .retry_after(seconds as u32)
+        }
     })?;
+    request.extensions_mut().insert(client);
     next.call(request).await
 }

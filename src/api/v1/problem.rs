@@ -1,8 +1,10 @@
 //! Errors as problem documents (RFC 9457) with a stable `code`; docs/API.md lists the codes.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::receive::ReceiveError;
 
@@ -22,6 +24,14 @@ pub enum Code {
     IdempotencyMismatch,
     StatusConflict,
     ClientTooSlow,
+    RateLimited,
+    TooManyUploads,
+    Busy,
+    QueueFull,
+    InvalidUrl,
+    CallbacksDisabled,
+    UnknownModel,
+    UnknownUpload,
     StorageUnavailable,
     DatabaseUnavailable,
     Internal,
@@ -48,6 +58,14 @@ impl Code {
             }
             Self::StatusConflict => (StatusCode::CONFLICT, "status_conflict", "Not possible in this status"),
             Self::ClientTooSlow => (StatusCode::REQUEST_TIMEOUT, "client_too_slow", "Client too slow"),
+            Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many requests"),
+            Self::TooManyUploads => (StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", "Too many uploads at once"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many uploads wait"),
+            Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "queue_full", "Too many documents wait"),
+            Self::InvalidUrl => (StatusCode::BAD_REQUEST, "invalid_url", "Invalid URL"),
+            Self::CallbacksDisabled => (StatusCode::BAD_REQUEST, "callbacks_disabled", "No webhooks here"),
+            Self::UnknownModel => (StatusCode::BAD_REQUEST, "unknown_model", "Unknown model"),
+            Self::UnknownUpload => (StatusCode::NOT_FOUND, "unknown_upload", "Unknown upload"),
             Self::StorageUnavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", "Object storage unavailable")
             }
@@ -64,13 +82,19 @@ impl Code {
 pub struct Problem {
     code: Code,
     detail: String,
+    /// Seconds.
+    retry_after: Option<u32>,
 }
 
 pub type Result<T> = std::result::Result<T, Problem>;
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
+        Self { code, detail: detail.into(), retry_after: None }
+    }
+
+    pub fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     pub fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
@@ -82,12 +106,17 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// RFC 9457
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Body<'a> {
     r#type: String,
+    /// The same for all problems of a code.
     title: &'a str,
     status: u16,
+    /// For programs; docs/API.md lists them.
     code: &'a str,
+    /// This one, in words.
     detail: &'a str,
 }
 
@@ -101,8 +130,8 @@ impl ResponseError for Problem {
         let r#type = format!("urn:docreader:problem:{code}");
         let body = Body { r#type, title, status: status.as_u16(), code, detail: &self.detail };
         let mut response = HttpResponse::build(status);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header(("Retry-After", "5"));
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((RETRY_AFTER, seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
             response.insert_header(("WWW-Authenticate", "Bearer"));
@@ -114,14 +143,14 @@ impl ResponseError for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         tracing::error!(%error, "request failed");
-        Self::new(Code::DatabaseUnavailable, "The database does not answer. Try again later.")
+        Self::new(Code::DatabaseUnavailable, "The database does not answer. Try again later.").retry_after(5)
     }
 }
 
 impl From<crate::storage::StorageError> for Problem {
     fn from(error: crate::storage::StorageError) -> Self {
         tracing::error!(%error, "request failed");
-        Self::new(Code::StorageUnavailable, "The object storage does not answer. Try again later.")
+        Self::new(Code::StorageUnavailable, "The object storage does not answer. Try again later.").retry_after(5)
     }
 }
 
@@ -134,8 +163,12 @@ impl From<ReceiveError> for Problem {
             ReceiveError::Idle | ReceiveError::TooSlow => Code::ClientTooSlow,
             ReceiveError::FieldsTooLarge => Code::FieldsTooLarge,
             ReceiveError::FileTooLarge { .. } => Code::FileTooLarge,
+            ReceiveError::Busy => Code::Busy,
+            ReceiveError::ClientBusy => Code::TooManyUploads,
+            ReceiveError::QueueFull { .. } => Code::QueueFull,
+            ReceiveError::Expired => Code::UnknownUpload,
         };
-        Self::new(code, error.to_string())
+        Self { retry_after: error.retry_after(), ..Self::new(code, error.to_string()) }
     }
 }
 
@@ -143,6 +176,12 @@ pub async fn not_found(request: HttpRequest) -> Result<HttpResponse> {
     Err(Problem::new(Code::NotFound, format!("There is nothing at {}.", request.path())))
 }
 
-pub async fn method_not_allowed(request: HttpRequest) -> Result<HttpResponse> {
-    Err(Problem::new(Code::MethodNotAllowed, format!("{} is not possible at {}.", request.method(), request.path())))
+/// `allow` lists the methods that there are.
+pub fn method_not_allowed(request: &HttpRequest, allow: &str) -> HttpResponse {
+    let detail = format!("{} is not possible at {}.", request.method(), request.path());
+    let mut response = Problem::new(Code::MethodNotAllowed, detail).error_response();
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    response
 }

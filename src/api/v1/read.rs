@@ -9,7 +9,7 @@ use super::params::{Query, path};
 use super::problem::{Problem, Result};
 use super::results::existing;
 use crate::api::State;
-use crate::documents::{self, DocumentRow, Filter};
+use crate::documents::{self, DocumentRow, Filter, Status};
 use crate::queue;
 
 /// Routers on the way (Heroku's, say) give up after 30 s.
@@ -17,14 +17,24 @@ const MAX_WAIT: u64 = 25;
 
 /// A row as clients see it, with its place in the queue.
 pub async fn document(state: &State, row: DocumentRow) -> Result<Document> {
-    let position = match row.status.as_str() {
-        "pending" => queue::position(&state.pool, row.id).await?,
+    let position = match row.status {
+        Status::Pending => queue::position(&state.pool, row.id).await?,
         _ => None,
     };
     Ok(Document::new(row, position, &state.storage))
 }
 
+/// Read a document
+///
 /// With `?wait=N` the answer comes when the document is done, failed or canceled, after N seconds at the latest.
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}", tag = "documents",
+    params(
+        ("id" = i64, Path, minimum = 1),
+        ("wait" = Option<u64>, Query, minimum = 0, maximum = 25, description = "Seconds to wait for the end"),
+    ),
+    responses((status = 200, description = "The document", body = Document))
+)]
 pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id: i64 = path(&request, "id")?;
     let mut query = Query::of(&request);
@@ -34,23 +44,33 @@ pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpRe
     let mut changes = state.events.subscribe();
     loop {
         let row = existing(&state, id).await?;
-        let over = matches!(row.status.as_str(), "done" | "failed" | "canceled");
         let left = deadline.saturating_duration_since(Instant::now());
-        if over || left.is_zero() {
+        if row.status.is_final() || left.is_zero() {
             return Ok(HttpResponse::Ok().json(document(&state, row).await?));
         }
         let _ = tokio::time::timeout(left, changes.of(id)).await;
     }
 }
 
+/// List documents
+#[utoipa::path(
+    get, path = "/api/v1/documents", tag = "documents",
+    params(
+        ("status" = Option<Status>, Query),
+        ("title" = Option<String>, Query, description = "A part of the title, in any case"),
+        ("created_after" = Option<String>, Query, format = DateTime, description = "At this time or later"),
+        ("created_before" = Option<String>, Query, format = DateTime),
+        ("sort" = Option<String>, Query, pattern = "^(newest|oldest)$", description = "newest (first, the default) or oldest"),
+        ("limit" = Option<i64>, Query, minimum = 1, maximum = 200, description = "50 if it is not given"),
+        ("cursor" = Option<i64>, Query, minimum = 1, description = "`next_cursor` of the answer before"),
+    ),
+    responses((status = 200, description = "A part of the list", body = DocumentList))
+)]
 pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let mut query = Query::of(&request);
-    let status = query.take("status");
-    if let Some(status) = &status
-        && !["pending", "processing", "done", "failed", "canceled"].contains(&status.as_str())
-    {
-        return Err(Problem::parameter("status", "must be pending, processing, done, failed or canceled"));
-    }
+    let wrong = || Problem::parameter("status", "must be pending, processing, done, failed or canceled");
+    let named = |name: String| Status::ALL.into_iter().find(|s| s.name() == name).ok_or_else(wrong);
+    let status = query.take("status").map(named).transpose()?;
     let oldest_first = match query.take("sort").as_deref() {
         None | Some("newest") => false,
         Some("oldest") => true,

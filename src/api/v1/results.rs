@@ -3,12 +3,13 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::json::{Detection, Page};
 use super::params::path;
 use super::problem::{Code, Problem, Result};
 use crate::api::State;
-use crate::documents::{self, DocumentRow, PageRow};
+use crate::documents::{self, Delivery, DocumentRow, PageRow};
 
 const PRESIGNED_SECONDS: u32 = 900;
 
@@ -24,11 +25,17 @@ async fn finished_page(state: &State, request: &HttpRequest) -> Result<(i64, Pag
     Ok((id, page.ok_or_else(missing)?))
 }
 
-#[derive(Serialize)]
-struct Pages {
+#[derive(Serialize, ToSchema)]
+pub struct Pages {
     pages: Vec<Page>,
 }
 
+/// List finished pages
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/pages", tag = "results",
+    params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "In order", body = Pages))
+)]
 pub async fn pages(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id = path(&request, "id")?;
     existing(&state, id).await?;
@@ -36,16 +43,28 @@ pub async fn pages(request: HttpRequest, state: web::Data<State>) -> Result<Http
     Ok(HttpResponse::Ok().json(Pages { pages: rows.iter().map(|row| Page::new(id, row)).collect() }))
 }
 
+/// Read a finished page
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/pages/{number}", tag = "results",
+    params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
+    responses((status = 200, description = "The page", body = Page))
+)]
 pub async fn page(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (id, row) = finished_page(&state, &request).await?;
     Ok(HttpResponse::Ok().json(Page::new(id, &row)))
 }
 
-#[derive(Serialize)]
-struct Detections {
+#[derive(Serialize, ToSchema)]
+pub struct Detections {
     detections: Vec<Detection>,
 }
 
+/// What was found on a page
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/pages/{number}/detections", tag = "results",
+    params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
+    responses((status = 200, description = "Best score first", body = Detections))
+)]
 pub async fn detections(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (id, page) = finished_page(&state, &request).await?;
     let rows = documents::found(&state.pool, id, Some(page.number)).await?;
@@ -53,22 +72,46 @@ pub async fn detections(request: HttpRequest, state: web::Data<State>) -> Result
     Ok(HttpResponse::Ok().json(Detections { detections }))
 }
 
+/// The file itself
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/file", tag = "results",
+    params(("id" = i64, Path, minimum = 1)),
+    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+)]
 pub async fn file(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let document = existing(&state, path(&request, "id")?).await?;
     redirect(&state, &document.object_key).await
 }
 
+/// The rendered page, a PNG
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/pages/{number}/image", tag = "results",
+    params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
+    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+)]
 pub async fn image(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (_, page) = finished_page(&state, &request).await?;
     let missing = || Problem::new(Code::NotFound, "This page was processed before page images were kept.");
     redirect(&state, &page.image_key.ok_or_else(missing)?).await
 }
 
+/// The page with its regions drawn, a PNG
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/pages/{number}/overlay", tag = "results",
+    params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
+    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+)]
 pub async fn overlay(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (_, page) = finished_page(&state, &request).await?;
     redirect(&state, &page.overlay_key).await
 }
 
+/// A region that was cut out, a PNG
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/pages/{number}/crops/{ordinal}", tag = "results",
+    params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1), ("ordinal" = i32, Path, minimum = 0)),
+    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+)]
 pub async fn crop(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (id, page) = finished_page(&state, &request).await?;
     let ordinal: i32 = path(&request, "ordinal")?;
@@ -82,4 +125,22 @@ pub async fn crop(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
 async fn redirect(state: &State, key: &str) -> Result<HttpResponse> {
     let url = state.storage.presign(key, PRESIGNED_SECONDS).await?;
     Ok(HttpResponse::Found().insert_header((LOCATION, url)).insert_header(("Cache-Control", "no-store")).finish())
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Deliveries {
+    deliveries: Vec<Delivery>,
+}
+
+/// Messages to the callback URL, and how they fared
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/deliveries", tag = "documents",
+    params(("id" = i64, Path, minimum = 1)),
+    responses((status = 200, description = "Oldest first", body = Deliveries))
+)]
+pub async fn deliveries(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let id = path(&request, "id")?;
+    existing(&state, id).await?;
+    let deliveries = documents::deliveries(&state.pool, id).await?;
+    Ok(HttpResponse::Ok().json(Deliveries { deliveries }))
 }

@@ -1,0 +1,88 @@
+//! What becomes of an upload: its turn, its key, its row, or its removal.
+
+use actix_web::HttpRequest;
+
+use super::State;
+use super::auth::hold;
+use super::client::Client;
+use super::form::{FileField, Form};
+use super::limits::{Busy, Turn};
+use super::receive::ReceiveError;
+use crate::documents::{self, FileName, NewDocument, Upload};
+use crate::storage::ObjectKey;
+
+impl State {
+    /// Waits for an upload's turn, with its body unread, unless there is too much to do.
+    pub async fn turn(&self, request: &HttpRequest, client: Client) -> Result<Turn, ReceiveError> {
+        let _hold = hold(request);
+        self.check_queue().await?;
+        self.uploads.turn(client).await.map_err(|busy| match busy {
+            Busy::Server => ReceiveError::Busy,
+            Busy::Client => ReceiveError::ClientBusy,
+        })
+    }
+
+    /// Refuses more documents while too many wait.
+    pub async fn check_queue(&self) -> Result<(), ReceiveError> {
+        match self.settings.limits.queue {
+            Some(limit) if documents::waiting_reach(&self.pool, limit.get()).await? => {
+                Err(ReceiveError::QueueFull { limit: limit.get() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the name's key below `media/`, or one with a random suffix if that is taken.
+    pub async fn reserve(&self, name: &FileName) -> Result<(ObjectKey, Upload), ReceiveError> {
+        let mut candidate = name.clone();
+        loop {
+            let key = ObjectKey::parse(format!("media/{}", candidate.as_str()))?;
+            if let Some(upload) = documents::reserve_key(&self.pool, key.as_str()).await? {
+                return Ok((key, upload));
+            }
+            candidate = name.alternative();
+        }
+    }
+
+    /// Writes a row and its job, in one transaction; the document's id.
+    pub async fn insert(&self, new: &NewDocument<'_>) -> Result<i64, ReceiveError> {
+        let mut tx = self.pool.begin().await?;
+        let id = documents::insert(&mut tx, new).await?.ok_or(ReceiveError::Expired)?;
+        tx.commit().await?;
+        tracing::info!(document = id, key = new.object_key, "uploaded");
+        Ok(id)
+    }
+
+    /// The same for a form. After an error, what the form has stored is discarded, unless the commit may have been done although its
+    /// answer was lost: then the object stays, and so does its trace.
+    pub async fn insert_form(&self, form: &mut Form, new: &NewDocument<'_>) -> Result<i64, ReceiveError> {
+        let inserted = self.insert(new).await;
+        if inserted.is_err() {
+            match documents::object_is_taken(&self.pool, new.object_key).await {
+                Ok(false) => self.discard(form).await,
+                _ => form.file = FileField::Missing,
+            }
+        }
+        inserted
+    }
+
+    /// Removes what a form has stored so far.
+    pub async fn discard(&self, form: &mut Form) {
+        if let Some(key) = form.stored() {
+            self.remove(key).await;
+            form.file = FileField::Missing;
+        }
+    }
+
+    /// Removes an object and gives up its key. If S3 or the database fails, the row in `uploads` keeps the trace.
+    pub async fn remove(&self, key: &ObjectKey) {
+        let removed = async {
+            self.storage.delete(key).await?;
+            documents::forget_upload(&self.pool, key.as_str()).await?;
+            Ok::<_, ReceiveError>(())
+        };
+        if let Err(error) = removed.await {
+            tracing::error!(key = key.as_str(), %error, "an object without a document could not be removed; its key stays in table uploads");
+        }
+    }
+}

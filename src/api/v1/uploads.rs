@@ -1,0 +1,57 @@
+//! `POST /api/v1/uploads`: a place in the bucket that a client fills himself, without this server between.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Payload};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::problem::{Code, Problem, Result};
+use crate::api::State;
+use crate::api::receive::read_body;
+use crate::documents::FileName;
+
+const SECONDS: u32 = 3600;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UploadRequest {
+    /// Letters, digits, `-`, `_` and `.` of it are kept.
+    #[schema(min_length = 1, max_length = 100, pattern = "^[A-Za-z0-9_-]+[.A-Za-z0-9_-]*$")]
+    file_name: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Upload {
+    /// For `upload` in `POST /api/v1/documents`.
+    id: Uuid,
+    /// Send the file there with this method.
+    method: &'static str,
+    url: String,
+    /// Until then the URL takes the file.
+    #[serde(with = "time::serde::rfc3339")]
+    url_expires_at: OffsetDateTime,
+    /// What is no document by then is removed.
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+}
+
+/// Begin an upload straight to the bucket
+///
+/// `PUT` the file to the `url` of the answer, then `POST /api/v1/documents` with its `id` as `upload`.
+#[utoipa::path(
+    post, path = "/api/v1/uploads", tag = "documents", request_body = UploadRequest,
+    responses((status = 201, description = "The file may be sent", body = Upload))
+)]
+pub async fn create(payload: Payload, state: web::Data<State>) -> Result<HttpResponse> {
+    let body = read_body(payload).await?;
+    let wanted: UploadRequest =
+        serde_json::from_slice(&body).map_err(|e| Problem::new(Code::InvalidForm, format!("The JSON: {e}.")))?;
+    let name = FileName::parse(&wanted.file_name).map_err(|e| Problem::parameter("file_name", e))?;
+    let (key, upload) = state.reserve(&name).await?;
+    let url = state.storage.presign_put(&key, SECONDS).await?;
+    let url_expires_at = OffsetDateTime::now_utc() + time::Duration::seconds(SECONDS.into());
+    let (id, expires_at) = (upload.id, upload.expires_at);
+    Ok(HttpResponse::Created().json(Upload { id, method: "PUT", url, url_expires_at, expires_at }))
+}

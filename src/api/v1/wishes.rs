@@ -1,0 +1,117 @@
+//! What a client asks for with a document, as form fields or as JSON.
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::params::number;
+use super::problem::{Code, Problem, Result};
+use crate::api::State;
+use crate::documents::{self, Options, PageRange, Title};
+
+/// A document whose file is at a URL, or in the bucket already.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentRequest {
+    /// Where the worker gets the file from: http or https, at a public address.
+    #[schema(format = "uri", pattern = "^https?://", max_length = 2048)]
+    pub url: Option<String>,
+    /// The id of a finished upload (`POST /api/v1/uploads`).
+    pub upload: Option<Uuid>,
+    /// The file's name if there is none.
+    #[schema(min_length = 1, max_length = 200)]
+    pub title: Option<String>,
+    /// Pages to process, such as `1-3,5`; all of them if there is none.
+    #[schema(pattern = "^[1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?(,[1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?)*$")]
+    pub pages: Option<String>,
+    /// Regions with a lower score are not reported.
+    #[schema(minimum = 0, maximum = 1)]
+    pub score_threshold: Option<f32>,
+    /// Regions with this score or more are cut out.
+    #[schema(minimum = 0, maximum = 1)]
+    pub crop_min_score: Option<f32>,
+    /// Higher first.
+    #[schema(minimum = -100, maximum = 100)]
+    pub priority: Option<i32>,
+    /// Name of the model that is to be used; `GET /api/v1/models` lists them.
+    pub model: Option<String>,
+    /// Gets a signed POST when the document is done, failed or canceled: http or https, at a public address.
+    #[schema(format = "uri", pattern = "^https?://", max_length = 2048)]
+    pub callback_url: Option<String>,
+}
+
+impl DocumentRequest {
+    /// From a form's fields; an unknown one is refused rather than passed over.
+    pub fn from_fields(fields: Vec<(String, String)>) -> Result<Self> {
+        let mut wishes = Self::default();
+        for (name, value) in fields {
+            match name.as_str() {
+                "pages" => wishes.pages = Some(value),
+                "score_threshold" => wishes.score_threshold = Some(number(&name, &value, 0.0, 1.0)?),
+                "crop_min_score" => wishes.crop_min_score = Some(number(&name, &value, 0.0, 1.0)?),
+                "priority" => wishes.priority = Some(number(&name, &value, -100, 100)?),
+                "model" => wishes.model = Some(value),
+                "callback_url" => wishes.callback_url = Some(value),
+                other => return Err(Problem::parameter(other, "there is no such field")),
+            }
+        }
+        Ok(wishes)
+    }
+
+    /// Checks everything but the file's source and the title.
+    pub async fn options(&self, state: &State) -> Result<Options> {
+        for (name, value) in [("score_threshold", self.score_threshold), ("crop_min_score", self.crop_min_score)] {
+            if value.is_some_and(|v| !(0.0..=1.0).contains(&v)) {
+                return Err(Problem::parameter(name, "must be a number from 0 to 1"));
+            }
+        }
+        let priority = self.priority.unwrap_or(0);
+        if !(-100..=100).contains(&priority) {
+            return Err(Problem::parameter("priority", "must be a number from -100 to 100"));
+        }
+        let pages = self.pages.as_deref().map(PageRange::parse).transpose();
+        if let Some(model) = &self.model
+            && (model.contains('\0') || !documents::model_is_known(&state.pool, model).await?)
+        {
+            let detail = format!("No worker has had a model {model:?}; GET /api/v1/models lists them.");
+            return Err(Problem::new(Code::UnknownModel, detail));
+        }
+        if let Some(url) = &self.callback_url {
+            check_url(state, "callback_url", url)?;
+            if !state.settings.webhooks {
+                return Err(Problem::new(
+                    Code::CallbacksDisabled,
+                    "This server sends no webhooks; its operator has to set WEBHOOK_SECRET.",
+                ));
+            }
+        }
+        Ok(Options {
+            page_range: pages.map_err(|e| Problem::parameter("pages", e))?,
+            score_threshold: self.score_threshold,
+            crop_min_score: self.crop_min_score,
+            priority,
+            model: self.model.clone(),
+            callback_url: self.callback_url.clone(),
+            idempotency: None,
+        })
+    }
+}
+
+pub fn check_url(state: &State, name: &str, url: &str) -> Result<()> {
+    state.outbound.check(url).map_err(|why| Problem::new(Code::InvalidUrl, format!("{name}: {why}")))
+}
+
+pub fn title(text: &str) -> Result<Title> {
+    Title::parse(text).map_err(|errors| {
+        let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Problem::new(Code::InvalidTitle, all.join(" "))
+    })
+}
+
+/// What an idempotency key stands for; `source` is what names the file.
+pub fn fingerprint(title: &str, options: &Options, source: &str) -> String {
+    let wishes = (&options.page_range, options.score_threshold, options.crop_min_score, options.priority);
+    let text = format!("{title:?} {wishes:?} {:?} {:?} {source}", options.model, options.callback_url);
+    hex::encode(Sha256::digest(text))
+}

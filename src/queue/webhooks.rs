@@ -1,0 +1,51 @@
+//! The worker of queue `webhooks`. A poll is enough for it: nobody waits for a webhook to the millisecond.
+
+use std::sync::Arc;
+
+use apalis::prelude::*;
+use apalis_postgres::PostgresStorage;
+use tokio_util::sync::CancellationToken;
+
+use super::WebhookJob;
+use super::worker::{POLL, WorkerSettings, config};
+use crate::pipeline::{Courier, JobError};
+
+/// Receivers may be slow; that must not keep others waiting.
+const AT_A_TIME: usize = 8;
+
+pub(super) async fn run(
+    name: String,
+    courier: Arc<Courier>,
+    settings: WorkerSettings,
+    stop: &CancellationToken,
+) -> Result<(), WorkerError> {
+    let backend = PostgresStorage::<WebhookJob>::new(&courier.pool)
+        .with_config(config(WebhookJob::QUEUE, settings))
+        .poll_with_interval(POLL);
+    let stop = stop.clone();
+    WorkerBuilder::new(name)
+        .backend(backend)
+        .data(courier)
+        .concurrency(AT_A_TIME)
+        .catch_panic()
+        .build(handle)
+        .run_until(async move {
+            stop.cancelled().await;
+            Ok::<_, WorkerError>(())
+        })
+        .await
+}
+
+async fn handle(job: WebhookJob, courier: Data<Arc<Courier>>, attempt: Attempt) -> Result<(), BoxDynError> {
+    let (delivery, attempt) = (job.delivery_id, attempt.current());
+    match courier.deliver(delivery, attempt >= WebhookJob::MAX_ATTEMPTS).await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            tracing::warn!(delivery, attempt, reason = %error, "webhook not delivered");
+            Err(match error {
+                JobError::Permanent { .. } => AbortError::new(error).into(),
+                error => error.into(),
+            })
+        }
+    }
+}
