@@ -1,7 +1,8 @@
 //! Connections that can be told not to read on.
 //!
-//! actix reads up to 128 KiB ahead of a handler that does not take its request's body, in a buffer that doubles: half a mebibyte for
-//! each upload that waits for its turn. A connection whose gate is held stays in the kernel's buffers instead, and the client waits.
+//! actix reads up to 128 KiB ahead of a handler that does not take its request's body, in a buffer that doubles and stays: half a
+//! mebibyte for each upload that waits for its turn, and for each idle connection that once had one. What comes on a connection whose
+//! gate is held stays in the kernel's buffers instead, and the client waits.
 
 use std::cell::{Cell, RefCell};
 use std::io::Result;
@@ -14,35 +15,68 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Bytes that are read at once before requests are looked at, so that one can hold the gate before its body is here.
 const STEP: usize = 16 << 10;
 
-/// A connection's gate; it is open unless somebody holds it.
+/// A connection's gate; it is open unless somebody holds it, or meters what comes through.
 #[derive(Clone, Default)]
 pub struct Gate(Rc<State>);
 
 #[derive(Default)]
 struct State {
     holds: Cell<usize>,
+    /// Bytes that may still be read; any number if nobody meters.
+    credit: Cell<Option<usize>>,
     reader: RefCell<Option<Waker>>,
 }
 
 /// Nothing is read from the connection while this lives.
 pub struct Hold(Gate);
 
+/// Only what is granted is read from the connection while this lives.
+pub struct Meter(Gate);
+
 impl Gate {
     pub fn hold(&self) -> Hold {
         self.0.holds.set(self.0.holds.get() + 1);
         Hold(self.clone())
     }
+
+    pub fn meter(&self) -> Meter {
+        self.0.credit.set(Some(0));
+        Meter(self.clone())
+    }
+
+    /// Bytes that may be read now.
+    fn open_for(&self) -> usize {
+        if self.0.holds.get() > 0 { 0 } else { self.0.credit.get().unwrap_or(STEP).min(STEP) }
+    }
+
+    fn wake(&self) {
+        if self.open_for() > 0
+            && let Some(reader) = self.0.reader.take()
+        {
+            reader.wake();
+        }
+    }
+}
+
+impl Meter {
+    /// Lets up to `STEP` bytes in, no matter what was granted before.
+    pub fn grant(&self) {
+        self.0.0.credit.set(Some(STEP));
+        self.0.wake();
+    }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let state = &self.0.0;
-        state.holds.set(state.holds.get() - 1);
-        if state.holds.get() == 0
-            && let Some(reader) = state.reader.take()
-        {
-            reader.wake();
-        }
+        self.0.0.holds.set(self.0.0.holds.get() - 1);
+        self.0.wake();
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.0.0.credit.set(None);
+        self.0.wake();
     }
 }
 
@@ -66,7 +100,8 @@ impl<T> Gated<T> {
 
 impl<T: AsyncRead + Unpin> AsyncRead for Gated<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        if self.gate.0.holds.get() > 0 {
+        let open_for = self.gate.open_for();
+        if open_for == 0 {
             *self.gate.0.reader.borrow_mut() = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -75,9 +110,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Gated<T> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
-        self.step = if polled.is_pending() { 0 } else { self.step + buf.filled().len() - before };
+        let size = buf.remaining().min(open_for).min(STEP - self.step);
+        let mut part = ReadBuf::new(buf.initialize_unfilled_to(size));
+        let polled = Pin::new(&mut self.io).poll_read(cx, &mut part);
+        let read = part.filled().len();
+        buf.advance(read);
+        self.step = if polled.is_pending() { 0 } else { self.step + read };
+        let credit = &self.gate.0.credit;
+        credit.set(credit.get().map(|credit| credit.saturating_sub(read)));
         polled
     }
 }

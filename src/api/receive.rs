@@ -1,18 +1,21 @@
 //! Reads a request's body into a form, sending a file to the bucket as it arrives.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::HttpRequest;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use actix_web::web::{Bytes, Payload};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::State;
 use super::form::{FileField, Form, TitleField};
+use super::gate::{Gate, Meter};
 use crate::documents::{self, FileName, FileNameError};
 use crate::storage::{StorageError, UploadError};
 
@@ -76,10 +79,16 @@ pub struct MultipartBody {
 
 impl MultipartBody {
     /// `limit` is what the whole body may have, in bytes.
-    pub fn new(headers: &HeaderMap, payload: Payload, limit: u64) -> Result<Self, ReceiveError> {
+    pub fn new(request: &HttpRequest, payload: Payload, limit: u64) -> Result<Self, ReceiveError> {
+        let headers = request.headers();
         check_boundary(headers)?;
+        let said = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        if said.is_some_and(|length| length > limit) {
+            return Err(ReceiveError::FileTooLarge { limit });
+        }
         let end = Rc::new(Cell::new(None));
-        Ok(Self { multipart: Multipart::new(headers, watch(payload, limit, end.clone())), end, limit })
+        let body = watch(payload, limit, request.conn_data::<Gate>().map(Gate::meter), end.clone());
+        Ok(Self { multipart: Multipart::new(headers, body), end, limit })
     }
 }
 
@@ -91,13 +100,24 @@ enum End {
     TooSlow,
 }
 
-/// The payload, within its limit and at a pace: a body that comes more slowly than `MIN_RATE` after a start is cut off.
-fn watch(payload: Payload, limit: u64, end: Rc<Cell<Option<End>>>) -> impl Stream<Item = Result<Bytes, PayloadError>> {
+/// The payload, within its limit and at a pace: a body that comes more slowly than `MIN_RATE` after a start is cut off. The
+/// connection is read no further than somebody asks for chunks.
+fn watch(
+    payload: Payload,
+    limit: u64,
+    meter: Option<Meter>,
+    end: Rc<Cell<Option<End>>>,
+) -> impl Stream<Item = Result<Bytes, PayloadError>> {
     let (started, left) = (Instant::now(), limit);
+    let meter = Rc::new(meter);
     futures_util::stream::unfold((payload, left), move |(mut payload, left)| {
-        let end = end.clone();
+        let (end, meter) = (end.clone(), meter.clone());
         async move {
-            let Some(item) = payload.next().await else {
+            let next = poll_fn(|cx| {
+                meter.iter().for_each(Meter::grant);
+                payload.poll_next_unpin(cx)
+            });
+            let Some(item) = next.await else {
                 end.set(Some(End::Whole));
                 return None;
             };

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod check;
 mod detect;
 mod migrate;
 mod model;
@@ -42,6 +43,8 @@ enum Command {
     Up(up::UpArgs),
     /// Create or update the database's schema
     Migrate(migrate::MigrateArgs),
+    /// Look for rows, jobs and objects that belong to nothing
+    Check(check::CheckArgs),
     /// Find regions in a PDF or an image, without database or S3
     Detect(detect::DetectArgs),
     /// Import, check and describe models
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Model(command) => model::run(command),
         Command::Detect(args) => block_on(detect::run(args)),
         Command::Token(command) => block_on(token::run(command)),
+        Command::Check(args) => block_on(check::run(args)),
         Command::Migrate(args) => block_on(migrate::run(args)),
         Command::Work(args) => block_on(work::run(args)),
         Command::Up(args) => block_on(up::run(args)),

@@ -1,5 +1,6 @@
 //! The domain: what a document, a page and a detection are, and the SQL that keeps them. Knows no HTTP, queue or S3.
 
+mod audit;
 mod change;
 mod delivery;
 mod detection;
@@ -14,6 +15,7 @@ mod title;
 mod token;
 mod upload;
 
+pub use audit::{KnownKeys, jobs_without_document, known_keys, without_job};
 pub use change::{Changed, cancel, delete, garbage, garbage_removed, reprocess, retry, take_garbage};
 pub use delivery::{Attempted, Delivery, Message, deliveries, message, record_attempt};
 pub use detection::{DetectionRow, PageResult, Saved, save_page};

@@ -1,6 +1,7 @@
 //! One document's way: fetch → render → detect → crop → record, page by page, resumable.
 
 mod analysis;
+mod audit;
 mod courier;
 mod detector;
 mod document;
@@ -10,6 +11,7 @@ mod png;
 mod source;
 
 pub use analysis::{Analysis, Crop, analyze};
+pub use audit::{Finding, audit};
 pub use courier::Courier;
 pub use detector::{DetectError, Detector};
 pub use document::{JobError, Pipeline, PipelineSettings, Processed};

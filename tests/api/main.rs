@@ -3,8 +3,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod client;
 mod contract;
 mod create;
 mod failures;
+mod limits;
 mod memory;
+mod openapi;
+mod outbound;
+mod uploads;
 mod v1;

@@ -2,6 +2,7 @@
 //! the `app` binary. Everything is on loopback or unix sockets and ends with the test.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod http;
 pub mod pdf;
 mod process;
 

@@ -87,6 +87,10 @@ impl App {
     pub fn rss_mb(&self) -> u64 {
         rss_mb(self.pid())
     }
+
+    pub fn peak_rss_mb(&self) -> u64 {
+        memory_mb(self.pid(), "VmHWM:")
+    }
 }
 
 impl Drop for App {
@@ -101,7 +105,11 @@ impl Drop for App {
 
 /// Resident memory of a process, in MiB.
 pub fn rss_mb(pid: i32) -> u64 {
+    memory_mb(pid, "VmRSS:")
+}
+
+fn memory_mb(pid: i32, what: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+    let line = status.lines().find(|l| l.starts_with(what)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }

@@ -177,7 +177,7 @@ async fn store(
     renderer: Renderer,
     payload: Payload,
 ) -> Result<HttpResponse, Refused> {
-    let body = MultipartBody::new(request.headers(), payload, state.settings.max_upload + MAX_FIELDS as u64)?;
+    let body = MultipartBody::new(request, payload, state.settings.max_upload + MAX_FIELDS as u64)?;
     let _turn = state.turn(request, client).await?;
     let mut form = Form::default();
     let received = state.receive(body, &mut form).await.map_err(Refused::from);

@@ -15,7 +15,7 @@ use crate::pipeline::remove_garbage;
 ///
 /// A waiting one leaves the queue, a running one stops at its next page.
 #[utoipa::path(
-    post, path = "/api/v1/documents/{id}/cancel", tag = "documents", params(("id" = i64, Path, minimum = 1)),
+    post, path = "/api/v1/documents/{id}/cancel", tag = "documents", operation_id = "cancel_document", params(("id" = i64, Path, minimum = 1)),
     responses((status = 200, description = "The document as it is now", body = Document), (status = 409, description = "Not possible in its status", body = problem::Body, content_type = "application/problem+json"))
 )]
 pub async fn cancel(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
@@ -28,7 +28,7 @@ pub async fn cancel(request: HttpRequest, state: web::Data<State>) -> Result<Htt
 ///
 /// Finished pages stay.
 #[utoipa::path(
-    post, path = "/api/v1/documents/{id}/retry", tag = "documents", params(("id" = i64, Path, minimum = 1)),
+    post, path = "/api/v1/documents/{id}/retry", tag = "documents", operation_id = "retry_document", params(("id" = i64, Path, minimum = 1)),
     responses((status = 200, description = "The document as it is now", body = Document), (status = 409, description = "Not possible in its status", body = problem::Body, content_type = "application/problem+json"))
 )]
 pub async fn retry(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
@@ -41,7 +41,7 @@ pub async fn retry(request: HttpRequest, state: web::Data<State>) -> Result<Http
 ///
 /// Results of earlier models stay.
 #[utoipa::path(
-    post, path = "/api/v1/documents/{id}/reprocess", tag = "documents", params(("id" = i64, Path, minimum = 1)),
+    post, path = "/api/v1/documents/{id}/reprocess", tag = "documents", operation_id = "reprocess_document", params(("id" = i64, Path, minimum = 1)),
     responses((status = 200, description = "The document as it is now", body = Document), (status = 409, description = "Not possible in its status", body = problem::Body, content_type = "application/problem+json"))
 )]
 pub async fn reprocess(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
@@ -68,7 +68,7 @@ async fn answer(state: &State, id: i64, changed: Changed, cannot: &str) -> Resul
 ///
 /// Rows and job go at once; objects that the storage does not let go of now are removed by a worker later.
 #[utoipa::path(
-    delete, path = "/api/v1/documents/{id}", tag = "documents", params(("id" = i64, Path, minimum = 1)),
+    delete, path = "/api/v1/documents/{id}", tag = "documents", operation_id = "delete_document", params(("id" = i64, Path, minimum = 1)),
     responses((status = 204, description = "Gone"))
 )]
 pub async fn delete(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {

@@ -3,6 +3,7 @@
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::{self, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::json::{Document, location};
@@ -17,31 +18,37 @@ use crate::api::receive::{MAX_FIELDS, MultipartBody, ReceiveError, read_body};
 use crate::documents::{self, DocumentRow, FileName, NewDocument, NewFile, Options, Title};
 use crate::storage::{ObjectKey, StorageError};
 
-/// A document with its file.
-#[derive(ToSchema)]
+/// A document with its file. An empty field counts as one that is not there.
+#[derive(ToSchema, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes a form; its fields are read as they come")]
 pub struct DocumentForm {
     /// PDF, PNG, JPEG, TIFF, WebP or BMP.
     #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
-    file: (),
+    file: String,
     /// The file's name if there is none.
-    #[schema(min_length = 1, max_length = 200)]
+    #[schema(nullable = false, max_length = 200)]
     title: Option<String>,
     /// Pages to process, such as `1-3,5`; all of them if there is none.
+    #[schema(
+        nullable = false,
+        pattern = "^([1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?(,[1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?)*)?$"
+    )]
     pages: Option<String>,
     /// Regions with a lower score are not reported.
-    #[schema(minimum = 0, maximum = 1)]
+    #[schema(nullable = false, minimum = 0, maximum = 1)]
     score_threshold: Option<f32>,
     /// Regions with this score or more are cut out.
-    #[schema(minimum = 0, maximum = 1)]
+    #[schema(nullable = false, minimum = 0, maximum = 1)]
     crop_min_score: Option<f32>,
     /// Higher first.
-    #[schema(minimum = -100, maximum = 100)]
+    #[schema(nullable = false, minimum = -100, maximum = 100)]
     priority: Option<i32>,
     /// Name of the model that is to be used; `GET /api/v1/models` lists them.
+    #[schema(nullable = false)]
     model: Option<String>,
     /// Gets a signed POST when the document is done, failed or canceled: http or https, at a public address.
-    #[schema(format = "uri")]
+    #[schema(nullable = false, pattern = "^(https?://.*)?$", max_length = 2048)]
     callback_url: Option<String>,
 }
 
@@ -49,7 +56,7 @@ pub struct DocumentForm {
 ///
 /// A form with the file; or JSON with the `url` of a file that the worker is to get, or with the id of an `upload`.
 #[utoipa::path(
-    post, path = "/api/v1/documents", tag = "documents",
+    post, path = "/api/v1/documents", tag = "documents", operation_id = "create_document",
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
         description = "A second request with this key and the same file, title and options is answered with the first one's document")),
     request_body(content((DocumentForm = "multipart/form-data"), (DocumentRequest = "application/json"))),
@@ -62,7 +69,7 @@ pub async fn create(request: HttpRequest, payload: Payload, state: web::Data<Sta
     match media_type.as_str() {
         "multipart/form-data" => {
             let limit = state.settings.max_upload + MAX_FIELDS as u64;
-            let body = MultipartBody::new(request.headers(), payload, limit)?;
+            let body = MultipartBody::new(&request, payload, limit)?;
             // A task of its own: it cleans up even when the client hangs up and this handler is dropped.
             let task = actix_web::rt::spawn(async move { from_form(&state, &request, body, key).await });
             task.await.unwrap_or_else(|error| {
@@ -117,8 +124,8 @@ async fn keep_form(state: &State, form: &mut Form, key: Option<String>) -> Resul
         }
     };
     let title = match &form.title {
-        TitleField::Text(text) => title(text)?,
-        TitleField::Missing => title(file_name(&object))?,
+        TitleField::Text(text) if !text.is_empty() => title(text)?,
+        TitleField::Missing | TitleField::Text(_) => title(file_name(&object))?,
         _ => return Err(Problem::new(Code::InvalidTitle, "The title must be a text field.")),
     };
     let wishes = DocumentRequest::from_fields(std::mem::take(&mut form.others))?;

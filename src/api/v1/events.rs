@@ -111,10 +111,10 @@ struct Reader {
 ///
 /// Server-Sent Events `queued`, `started`, `page`, `done`, `failed`, `canceled`; the stream ends after one of the last three.
 #[utoipa::path(
-    get, path = "/api/v1/documents/{id}/events", tag = "documents",
+    get, path = "/api/v1/documents/{id}/events", tag = "documents", operation_id = "follow_document",
     params(
         ("id" = i64, Path, minimum = 1),
-        ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "Goes on after this event"),
+        ("Last-Event-ID" = Option<String>, Header, description = "Goes on after this event"),
     ),
     responses((status = 200, description = "Events", body = String, content_type = "text/event-stream"))
 )]

@@ -133,7 +133,9 @@ pub struct DocumentList {
 pub struct Page {
     number: i32,
     /// Width and height.
+    #[schema(min_items = 2, max_items = 2)]
     points: [f32; 2],
+    #[schema(min_items = 2, max_items = 2)]
     pixels: [i32; 2],
     detections: i64,
     render_ms: i32,
@@ -185,9 +187,12 @@ pub struct Detection {
 /// x0, y0, x1, y1 from the top left.
 #[derive(Serialize, ToSchema)]
 struct Boxes {
+    #[schema(min_items = 4, max_items = 4)]
     points: [f32; 4],
+    #[schema(min_items = 4, max_items = 4)]
     pixels: [f32; 4],
     /// Of the page's width and height.
+    #[schema(min_items = 4, max_items = 4)]
     ratio: [f32; 4],
 }
 

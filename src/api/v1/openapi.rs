@@ -23,7 +23,7 @@ const PATH: &str = "/api/v1/openapi.json";
         results::page, results::detections, results::image, results::overlay, results::crop, system::models,
         system::queue,
     ),
-    components(schemas(create::DocumentForm, wishes::DocumentRequest, problem::Body)),
+    components(schemas(export::Format, create::DocumentForm, wishes::DocumentRequest, problem::Body)),
     modifiers(&Token),
     tags(
         (name = "documents", description = "Documents and their jobs"),
@@ -49,6 +49,12 @@ fn description() -> Value {
     api["security"] = json!([{}, {"token": []}]);
     // Which says where the file is.
     api["components"]["schemas"]["DocumentRequest"]["oneOf"] = json!([{"required": ["url"]}, {"required": ["upload"]}]);
+    // Texts in other formats than JSON, which no schema describes.
+    for path in ["events", "export"] {
+        let content =
+            &mut api["paths"][format!("/api/v1/documents/{{id}}/{path}")]["get"]["responses"]["200"]["content"];
+        content.as_object_mut().into_iter().flat_map(|c| c.values_mut()).for_each(|kind| *kind = json!({}));
+    }
     let paths = api["paths"].as_object_mut().into_iter().flat_map(|paths| paths.iter_mut());
     for (path, item) in paths {
         for operation in item.as_object_mut().into_iter().flat_map(|item| item.values_mut()) {
@@ -65,6 +71,9 @@ fn description() -> Value {
             add("429", "Too many requests; `Retry-After` says when to come back");
             add("500", "A fault of the server");
             add("503", "Database or storage do not answer, or too much waits; `Retry-After` says when to come back");
+            if takes_body {
+                add("409", "The server's state does not allow it");
+            }
             if path.contains("{id}") || takes_body {
                 add("404", "There is no such thing");
             }

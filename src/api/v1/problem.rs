@@ -63,8 +63,8 @@ impl Code {
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many uploads wait"),
             Self::QueueFull => (StatusCode::SERVICE_UNAVAILABLE, "queue_full", "Too many documents wait"),
             Self::InvalidUrl => (StatusCode::BAD_REQUEST, "invalid_url", "Invalid URL"),
-            Self::CallbacksDisabled => (StatusCode::BAD_REQUEST, "callbacks_disabled", "No webhooks here"),
-            Self::UnknownModel => (StatusCode::BAD_REQUEST, "unknown_model", "Unknown model"),
+            Self::CallbacksDisabled => (StatusCode::CONFLICT, "callbacks_disabled", "No webhooks here"),
+            Self::UnknownModel => (StatusCode::CONFLICT, "unknown_model", "Unknown model"),
             Self::UnknownUpload => (StatusCode::NOT_FOUND, "unknown_upload", "Unknown upload"),
             Self::StorageUnavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", "Object storage unavailable")

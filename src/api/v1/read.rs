@@ -28,7 +28,7 @@ pub async fn document(state: &State, row: DocumentRow) -> Result<Document> {
 ///
 /// With `?wait=N` the answer comes when the document is done, failed or canceled, after N seconds at the latest.
 #[utoipa::path(
-    get, path = "/api/v1/documents/{id}", tag = "documents",
+    get, path = "/api/v1/documents/{id}", tag = "documents", operation_id = "get_document",
     params(
         ("id" = i64, Path, minimum = 1),
         ("wait" = Option<u64>, Query, minimum = 0, maximum = 25, description = "Seconds to wait for the end"),
@@ -54,7 +54,7 @@ pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpRe
 
 /// List documents
 #[utoipa::path(
-    get, path = "/api/v1/documents", tag = "documents",
+    get, path = "/api/v1/documents", tag = "documents", operation_id = "list_documents",
     params(
         ("status" = Option<Status>, Query),
         ("title" = Option<String>, Query, description = "A part of the title, in any case"),

@@ -32,7 +32,7 @@ pub struct Pages {
 
 /// List finished pages
 #[utoipa::path(
-    get, path = "/api/v1/documents/{id}/pages", tag = "results",
+    get, path = "/api/v1/documents/{id}/pages", tag = "results", operation_id = "list_pages",
     params(("id" = i64, Path, minimum = 1)),
     responses((status = 200, description = "In order", body = Pages))
 )]
@@ -45,7 +45,7 @@ pub async fn pages(request: HttpRequest, state: web::Data<State>) -> Result<Http
 
 /// Read a finished page
 #[utoipa::path(
-    get, path = "/api/v1/documents/{id}/pages/{number}", tag = "results",
+    get, path = "/api/v1/documents/{id}/pages/{number}", tag = "results", operation_id = "get_page",
     params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
     responses((status = 200, description = "The page", body = Page))
 )]
@@ -61,7 +61,7 @@ pub struct Detections {
 
 /// What was found on a page
 #[utoipa::path(
-    get, path = "/api/v1/documents/{id}/pages/{number}/detections", tag = "results",
+    get, path = "/api/v1/documents/{id}/pages/{number}/detections", tag = "results", operation_id = "list_detections",
     params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
     responses((status = 200, description = "Best score first", body = Detections))
 )]
@@ -74,7 +74,7 @@ pub async fn detections(request: HttpRequest, state: web::Data<State>) -> Result
 
 /// The file itself
 #[utoipa::path(
-    get, path = "/api/v1/documents/{id}/file", tag = "results",
+    get, path = "/api/v1/documents/{id}/file", tag = "results", operation_id = "get_file",
     params(("id" = i64, Path, minimum = 1)),
     responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
 )]
@@ -85,7 +85,7 @@ pub async fn file(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
 
 /// The rendered page, a PNG
 #[utoipa::path(
-    get, path = "/api/v1/documents/{id}/pages/{number}/image", tag = "results",
+    get, path = "/api/v1/documents/{id}/pages/{number}/image", tag = "results", operation_id = "get_page_image",
     params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
     responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
 )]
@@ -97,7 +97,7 @@ pub async fn image(request: HttpRequest, state: web::Data<State>) -> Result<Http
 
 /// The page with its regions drawn, a PNG
 #[utoipa::path(
-    get, path = "/api/v1/documents/{id}/pages/{number}/overlay", tag = "results",
+    get, path = "/api/v1/documents/{id}/pages/{number}/overlay", tag = "results", operation_id = "get_page_overlay",
     params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
     responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
 )]
@@ -108,7 +108,7 @@ pub async fn overlay(request: HttpRequest, state: web::Data<State>) -> Result<Ht
 
 /// A region that was cut out, a PNG
 #[utoipa::path(
-    get, path = "/api/v1/documents/{id}/pages/{number}/crops/{ordinal}", tag = "results",
+    get, path = "/api/v1/documents/{id}/pages/{number}/crops/{ordinal}", tag = "results", operation_id = "get_crop",
     params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1), ("ordinal" = i32, Path, minimum = 0)),
     responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
 )]
@@ -134,7 +134,7 @@ pub struct Deliveries {
 
 /// Messages to the callback URL, and how they fared
 #[utoipa::path(
-    get, path = "/api/v1/documents/{id}/deliveries", tag = "documents",
+    get, path = "/api/v1/documents/{id}/deliveries", tag = "documents", operation_id = "list_deliveries",
     params(("id" = i64, Path, minimum = 1)),
     responses((status = 200, description = "Oldest first", body = Deliveries))
 )]

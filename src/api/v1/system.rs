@@ -16,7 +16,7 @@ pub struct Models {
 
 /// List the models that workers have had, newest first
 #[utoipa::path(
-    get, path = "/api/v1/models", tag = "system",
+    get, path = "/api/v1/models", tag = "system", operation_id = "list_models",
     responses((status = 200, description = "Models", body = Models))
 )]
 pub async fn models(state: web::Data<State>) -> Result<HttpResponse> {
@@ -25,7 +25,7 @@ pub async fn models(state: web::Data<State>) -> Result<HttpResponse> {
 
 /// How the queue stands
 #[utoipa::path(
-    get, path = "/api/v1/queue", tag = "system",
+    get, path = "/api/v1/queue", tag = "system", operation_id = "get_queue",
     responses((status = 200, description = "Now", body = QueueHealth))
 )]
 pub async fn queue(state: web::Data<State>) -> Result<HttpResponse> {

@@ -17,8 +17,8 @@ const SECONDS: u32 = 3600;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UploadRequest {
-    /// Letters, digits, `-`, `_` and `.` of it are kept.
-    #[schema(min_length = 1, max_length = 100, pattern = "^[A-Za-z0-9_-]+[.A-Za-z0-9_-]*$")]
+    /// Letters, digits, `-`, `_` and `.` of its last part are kept.
+    #[schema(min_length = 1, max_length = 100)]
     file_name: String,
 }
 
@@ -41,14 +41,18 @@ pub struct Upload {
 ///
 /// `PUT` the file to the `url` of the answer, then `POST /api/v1/documents` with its `id` as `upload`.
 #[utoipa::path(
-    post, path = "/api/v1/uploads", tag = "documents", request_body = UploadRequest,
+    post, path = "/api/v1/uploads", tag = "documents", operation_id = "create_upload", request_body = UploadRequest,
     responses((status = 201, description = "The file may be sent", body = Upload))
 )]
 pub async fn create(payload: Payload, state: web::Data<State>) -> Result<HttpResponse> {
     let body = read_body(payload).await?;
     let wanted: UploadRequest =
         serde_json::from_slice(&body).map_err(|e| Problem::new(Code::InvalidForm, format!("The JSON: {e}.")))?;
-    let name = FileName::parse(&wanted.file_name).map_err(|e| Problem::parameter("file_name", e))?;
+    if !(1..=FileName::MAX_CHARS).contains(&wanted.file_name.chars().count()) {
+        let why = format!("must have 1 to {} characters", FileName::MAX_CHARS);
+        return Err(Problem::parameter("file_name", why));
+    }
+    let name = FileName::parse(&wanted.file_name).unwrap_or_else(|_| FileName::fallback());
     let (key, upload) = state.reserve(&name).await?;
     let url = state.storage.presign_put(&key, SECONDS).await?;
     let url_expires_at = OffsetDateTime::now_utc() + time::Duration::seconds(SECONDS.into());

@@ -45,7 +45,8 @@ impl DocumentRequest {
     /// From a form's fields; an unknown one is refused rather than passed over.
     pub fn from_fields(fields: Vec<(String, String)>) -> Result<Self> {
         let mut wishes = Self::default();
-        for (name, value) in fields {
+        // Forms send empty texts for what was not filled in.
+        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
             match name.as_str() {
                 "pages" => wishes.pages = Some(value),
                 "score_threshold" => wishes.score_threshold = Some(number(&name, &value, 0.0, 1.0)?),

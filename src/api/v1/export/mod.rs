@@ -58,7 +58,7 @@ struct File {
 /// COCO (detection), CSV, JSON lines, hOCR, labelme and PAGE-XML. The last two know one page a file: without `page` they come in a ZIP. Names of
 /// images are `page-N.png`; `GET …/pages/N/image` has them.
 #[utoipa::path(
-    get, path = "/api/v1/documents/{id}/export", tag = "results",
+    get, path = "/api/v1/documents/{id}/export", tag = "results", operation_id = "export_results",
     params(
         ("id" = i64, Path, minimum = 1),
         ("format" = Option<Format>, Query, description = "coco if it is not given"),
