@@ -1,7 +1,7 @@
 # make demo: from nothing to detections of a real PDF. make test: all tests. Both install what is missing (Debian).
 PDF ?= samples/amt_handbook_sample.pdf
 
-.PHONY: demo test setup lint sqlx
+.PHONY: demo test setup lint sqlx check-api
 
 demo: setup
 	cargo build --release --locked --bin app
@@ -16,6 +16,10 @@ lint: setup
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	scripts/with-postgres.sh cargo sqlx prepare --check
+
+# The API against its own description (schemathesis), and the exports against the tools that read them.
+check-api: setup
+	scripts/check-api.sh
 
 # After a query or a migration has changed: writes .sqlx. The first line builds the dependencies, whose own queries do not
 # belong in there; it may fail for want of the new query.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use ipnet::IpNet;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
@@ -83,6 +82,9 @@ pub struct StorageArgs {
     /// An S3 server other than Amazon's, such as http://rustfs:9000
     #[arg(long, env, value_name = "URL")]
     pub aws_s3_endpoint_url: Option<String>,
+    /// Where clients reach that server, if not there: for the URLs that they are given
+    #[arg(long, env, value_name = "URL")]
+    pub aws_s3_public_endpoint_url: Option<String>,
     /// Host that serves the bucket's objects, for the URLs in answers
     #[arg(long, env, value_name = "HOST")]
     pub aws_s3_custom_domain: Option<String>,
@@ -104,14 +106,19 @@ impl StorageArgs {
                 "the secret key of the bucket's user",
             )?
             .0,
+            public_endpoint: self.aws_s3_public_endpoint_url.clone().filter(|s| !s.is_empty()),
             custom_domain: self.aws_s3_custom_domain.clone().filter(|s| !s.is_empty()),
             acl: self.aws_default_acl.clone().filter(|s| !s.is_empty()),
         };
-        if let Some(endpoint) = &settings.endpoint
-            && !endpoint.starts_with("http://")
-            && !endpoint.starts_with("https://")
+        for (name, url) in
+            [("AWS_S3_ENDPOINT_URL", &settings.endpoint), ("AWS_S3_PUBLIC_ENDPOINT_URL", &settings.public_endpoint)]
         {
-            bail!("AWS_S3_ENDPOINT_URL={endpoint} is no URL; it looks like http://host:9000");
+            if let Some(url) = url
+                && !url.starts_with("http://")
+                && !url.starts_with("https://")
+            {
+                bail!("{name}={url} is no URL; it looks like http://host:9000");
+            }
         }
         Storage::new(&settings).context("AWS_REGION, AWS_S3_ENDPOINT_URL or AWS_DEFAULT_ACL")
     }
@@ -181,8 +188,8 @@ pub struct OutboundArgs {
     #[arg(long, env, default_value_t = 200, value_name = "MIB")]
     pub max_upload_mb: u64,
     /// Networks that files are fetched from and webhooks sent to although they are not public, such as 10.1.0.0/16,fd00::/8
-    #[arg(long, env, value_delimiter = ',', value_name = "NETWORKS")]
-    pub outbound_allow: Vec<IpNet>,
+    #[arg(long, env, default_value = "", value_name = "NETWORKS")]
+    pub outbound_allow: Networks,
     /// Signs webhooks (standardwebhooks.com): whsec_ and base64, or any text of 16 bytes or more; without it there are none
     #[arg(long, env, hide_env_values = true, value_name = "KEY")]
     pub webhook_secret: Option<Secret>,
@@ -194,7 +201,7 @@ impl OutboundArgs {
     }
 
     pub fn client(&self) -> anyhow::Result<Outbound> {
-        Outbound::new(Networks::new(self.outbound_allow.clone())).context("the client for URLs and webhooks")
+        Outbound::new(self.outbound_allow.clone()).context("the client for URLs and webhooks")
     }
 
     pub fn signing_key(&self) -> anyhow::Result<Option<SigningKey>> {

@@ -147,6 +147,7 @@ async fn create_bucket(endpoint: &str, access_key: &str, secret_key: &str) -> an
         endpoint: Some(endpoint.into()),
         access_key: access_key.into(),
         secret_key: secret_key.into(),
+        public_endpoint: None,
         custom_domain: None,
         acl: None,
     };

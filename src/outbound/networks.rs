@@ -1,6 +1,7 @@
 //! Which addresses may be reached on behalf of a client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -36,11 +37,18 @@ const NOT_PUBLIC_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-impl Networks {
-    pub fn new(allowed: Vec<IpNet>) -> Self {
-        Self(allowed)
-    }
+impl FromStr for Networks {
+    type Err = String;
 
+    /// Networks such as 10.1.0.0/16, with commas between.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse =
+            |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is no network; it looks like 10.1.0.0/16"));
+        text.split(',').filter(|part| !part.trim().is_empty()).map(parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Networks {
     pub fn permit(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|net| net.contains(&address)) || is_public(address)
@@ -98,10 +106,12 @@ mod tests {
 
     #[test]
     fn allowed_networks() {
-        let networks = Networks::new(vec!["10.1.0.0/16".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+        let networks = "10.1.0.0/16, fd00::/8".parse::<Networks>().unwrap();
         assert!(networks.permit("10.1.2.3".parse().unwrap()));
         assert!(networks.permit("::ffff:10.1.2.3".parse().unwrap()));
         assert!(networks.permit("fd00::1".parse().unwrap()));
         assert!(!networks.permit("10.2.0.1".parse().unwrap()));
+        assert!("".parse::<Networks>().is_ok());
+        assert!("10.1.0.0".parse::<Networks>().is_err());
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::document::{JobError, Pipeline, transient};
 use crate::documents::{self, Claim};
 use crate::outbound::FetchError;
+use crate::render::RenderError;
 use crate::storage::{ObjectKey, StorageError, UploadError};
 
 impl Pipeline {
@@ -37,6 +38,9 @@ impl Pipeline {
         }
         if claim.sha256.is_none() {
             let (size, sha256) = digest(path).await?;
+            if size == 0 {
+                return Err(JobError::Permanent { code: "empty_file", message: RenderError::Empty.to_string() });
+            }
             return documents::set_digest(&self.pool, id, size, &sha256).await.map_err(transient);
         }
         Ok(true)

@@ -46,6 +46,8 @@ pub struct StorageSettings {
     pub region: String,
     /// For S3 servers other than Amazon's.
     pub endpoint: Option<String>,
+    /// Where clients reach that server, if not there.
+    pub public_endpoint: Option<String>,
     pub access_key: String,
     pub secret_key: String,
     /// Host name that serves the objects, for the URLs that clients are given.
@@ -59,6 +61,8 @@ pub struct Storage {
     bucket: Box<Bucket>,
     /// For downloads: rust-s3's time-out covers a whole body, however large; ours is for silence.
     patient: Box<Bucket>,
+    /// For URLs that clients ask: where they reach the bucket.
+    public: Box<Bucket>,
     headers: HeaderMap,
     base_url: String,
     /// rust-s3 holds several copies of what it sends, so uploads take turns at that.
@@ -78,6 +82,13 @@ impl Storage {
         if settings.endpoint.is_some() {
             bucket.set_path_style();
         }
+        let seen = settings.public_endpoint.as_ref().or(settings.endpoint.as_ref());
+        let seen = seen.map(|endpoint| endpoint.trim_end_matches('/').to_owned());
+        let mut public = bucket.clone();
+        if let Some(endpoint) = seen.clone() {
+            public.region = Region::Custom { region: settings.region.clone(), endpoint };
+            public.set_path_style();
+        }
         let mut patient = bucket.clone();
         patient.set_request_timeout(None);
         let mut headers = HeaderMap::new();
@@ -86,12 +97,12 @@ impl Storage {
             let value = HeaderValue::from_str(acl).map_err(S3Error::from)?;
             headers.insert(HeaderName::from_static("x-amz-acl"), value);
         }
-        let base_url = match (&settings.custom_domain, &settings.endpoint) {
+        let base_url = match (&settings.custom_domain, seen) {
             (Some(domain), _) => format!("https://{domain}"),
-            (None, Some(endpoint)) => format!("{}/{}", endpoint.trim_end_matches('/'), settings.bucket),
+            (None, Some(endpoint)) => format!("{endpoint}/{}", settings.bucket),
             (None, None) => format!("https://{}.s3.amazonaws.com", settings.bucket),
         };
-        Ok(Self { bucket, patient, headers, base_url, sending: Arc::new(Semaphore::new(1)) })
+        Ok(Self { bucket, patient, public, headers, base_url, sending: Arc::new(Semaphore::new(1)) })
     }
 
     /// Whether the bucket answers and lets us in.
@@ -163,12 +174,12 @@ impl Storage {
 
     /// A URL that lets anybody read an object for some seconds.
     pub async fn presign(&self, key: &str, seconds: u32) -> Result<String, StorageError> {
-        Ok(self.bucket.presign_get(key, seconds, None).await?)
+        Ok(self.public.presign_get(key, seconds, None).await?)
     }
 
     /// A URL that lets anybody put an object there for some seconds, of any size.
     pub async fn presign_put(&self, key: &ObjectKey, seconds: u32) -> Result<String, StorageError> {
-        Ok(self.bucket.presign_put(key.as_str(), seconds, None, None).await?)
+        Ok(self.public.presign_put(key.as_str(), seconds, None, None).await?)
     }
 
     /// Bytes of an object.

@@ -157,6 +157,7 @@ pub fn open_storage(endpoint: &str) -> Storage {
         endpoint: Some(endpoint.into()),
         access_key: "key".into(),
         secret_key: "secret".into(),
+        public_endpoint: None,
         custom_domain: None,
         acl: None,
     })

@@ -77,9 +77,13 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
         Some(_) => return Err(Problem::parameter("sort", "must be newest or oldest")),
     };
     let limit = query.number("limit", 1, 200)?.unwrap_or(50);
+    let title = query.take("title");
+    if title.as_ref().is_some_and(|t| t.contains('\0')) {
+        return Err(Problem::parameter("title", "no title has null characters"));
+    }
     let filter = Filter {
         status,
-        title: query.take("title"),
+        title,
         created_after: query.time("created_after")?,
         created_before: query.time("created_before")?,
         oldest_first,
