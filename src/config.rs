@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use sqlx::PgPool;
+use sqlx::{Connection, PgPool};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 use crate::api::{Limits, Policy};
@@ -59,6 +59,16 @@ impl DatabaseArgs {
         PgPoolOptions::new()
             .max_connections(self.database_max_connections.max(2))
             .acquire_timeout(Duration::from_secs(10))
+            // A round trip for nothing while there is much to do; after a pause the server may be another.
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for > Duration::from_secs(1) {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options)
             .await
             .with_context(|| {
