@@ -41,7 +41,7 @@ pub struct DatabaseArgs {
     /// PostgreSQL, such as postgres://user:password@host/database
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub database_url: Option<Secret>,
-    /// Connections at most
+    /// Connections at most, 4 or more
     #[arg(long, env, default_value_t = 5, value_name = "N")]
     pub database_max_connections: u32,
 }
@@ -57,7 +57,8 @@ impl DatabaseArgs {
         })?;
         let place = format!("{}/{}", options.get_host(), options.get_database().unwrap_or_default());
         PgPoolOptions::new()
-            .max_connections(self.database_max_connections.max(2))
+            // Two listen, in a worker; that leaves as many to work with.
+            .max_connections(self.database_max_connections.max(4))
             .acquire_timeout(Duration::from_secs(10))
             // A round trip for nothing while there is much to do; after a pause the server may be another.
             .test_before_acquire(false)
@@ -295,23 +296,19 @@ impl RenderArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Worker")]
 pub struct WorkerArgs {
-    /// Documents at a time
+    /// Documents at a time, of each of two queues: for any model, and for this model
     #[arg(long, env = "WORKER_CONCURRENCY", default_value_t = 1, value_name = "N")]
     pub concurrency: usize,
-    /// Time between signs of life
-    #[arg(long, env, default_value_t = 5, value_name = "SECONDS")]
-    pub worker_heartbeat_seconds: u64,
-    /// Missed signs of life after which another worker takes over
-    #[arg(long, env, default_value_t = 9, value_name = "N")]
-    pub worker_missed_heartbeats: usize,
+    /// A worker that is cut off, or stopped, is taken for dead after this time; one that ended is known to be dead at once
+    #[arg(long, env, default_value_t = 45, value_name = "SECONDS")]
+    pub worker_silence_seconds: u64,
 }
 
 impl WorkerArgs {
     pub fn settings(&self) -> WorkerSettings {
         WorkerSettings {
             concurrency: self.concurrency.max(1),
-            heartbeat: Duration::from_secs(self.worker_heartbeat_seconds.max(1)),
-            missed_heartbeats: self.worker_missed_heartbeats.max(2),
+            silence: Duration::from_secs(self.worker_silence_seconds.max(10)),
         }
     }
 }

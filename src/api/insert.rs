@@ -1,5 +1,7 @@
 //! What becomes of an upload: its turn, its key, its row, or its removal.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
 
 use super::State;
@@ -11,12 +13,17 @@ use super::receive::ReceiveError;
 use crate::documents::{self, FileName, NewDocument, Upload};
 use crate::storage::ObjectKey;
 
+/// For a turn.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
 impl State {
     /// Waits for an upload's turn, with its body unread, unless there is too much to do.
     pub async fn turn(&self, request: &HttpRequest, client: Client) -> Result<Turn, ReceiveError> {
         let _hold = hold(request);
         self.check_queue().await?;
-        self.uploads.turn(client).await.map_err(|busy| match busy {
+        // Whoever hung up is not noticed while his body is not read, and shall not keep his place for ever.
+        let turn = tokio::time::timeout(LONGEST_WAIT, self.uploads.turn(client)).await.unwrap_or(Err(Busy::Server));
+        turn.map_err(|busy| match busy {
             Busy::Server => ReceiveError::Busy,
             Busy::Client => ReceiveError::ClientBusy,
         })
@@ -42,6 +49,12 @@ impl State {
             }
             candidate = name.alternative();
         }
+    }
+
+    /// Takes a key below `media/` with a random suffix: for objects that may still be written when their document is gone, so that
+    /// nobody else's is there then.
+    pub async fn reserve_apart(&self, name: &FileName) -> Result<(ObjectKey, Upload), ReceiveError> {
+        self.reserve(&name.alternative()).await
     }
 
     /// Writes a row and its job, in one transaction; the document's id.

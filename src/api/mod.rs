@@ -15,6 +15,7 @@ mod v1;
 use std::sync::Arc;
 
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 pub use self::auth::Policy;
 pub use self::limits::Limits;
@@ -49,4 +50,6 @@ struct State {
     settings: ServerSettings,
     rate: Rate,
     uploads: Arc<Uploads>,
+    /// Deleting objects keeps a connection to the database; the others are for requests.
+    removals: Semaphore,
 }

@@ -23,6 +23,8 @@ use crate::storage::{StorageError, UploadError};
 const IDLE: Duration = Duration::from_secs(30);
 /// After the first 30 s a body must have come at this rate, in bytes a second, so that slow clients cannot hold all turns.
 const MIN_RATE: u64 = 4096;
+/// A body that is no multipart form has this long.
+const SMALL_BODY: Duration = Duration::from_secs(60);
 /// Fields beside title and file that are kept; the rest is passed over.
 const MAX_OTHERS: usize = 100;
 /// What a form may hold beside its file, in bytes (Django's DATA_UPLOAD_MAX_MEMORY_SIZE).
@@ -58,6 +60,10 @@ pub enum ReceiveError {
 
 /// Reads a body that is no multipart form.
 pub async fn read_body(payload: Payload) -> Result<Vec<u8>, ReceiveError> {
+    tokio::time::timeout(SMALL_BODY, read_patiently(payload)).await.unwrap_or(Err(ReceiveError::TooSlow))
+}
+
+async fn read_patiently(payload: Payload) -> Result<Vec<u8>, ReceiveError> {
     let mut body = vec![];
     let mut chunks = pin!(patient(payload, |e| ReceiveError::BrokeOff(e.to_string())));
     while let Some(chunk) = chunks.try_next().await? {
@@ -108,11 +114,12 @@ fn watch(
     meter: Option<Meter>,
     end: Rc<Cell<Option<End>>>,
 ) -> impl Stream<Item = Result<Bytes, PayloadError>> {
-    let (started, left) = (Instant::now(), limit);
     let meter = Rc::new(meter);
-    futures_util::stream::unfold((payload, left), move |(mut payload, left)| {
+    // The clock starts when somebody asks: until then the upload waits for its turn.
+    futures_util::stream::unfold((payload, limit, None), move |(mut payload, left, started)| {
         let (end, meter) = (end.clone(), meter.clone());
         async move {
+            let started = started.unwrap_or_else(Instant::now);
             let next = poll_fn(|cx| {
                 meter.iter().for_each(Meter::grant);
                 payload.poll_next_unpin(cx)
@@ -127,14 +134,14 @@ fn watch(
             };
             let Some(left) = left else {
                 end.set(Some(End::TooLarge));
-                return Some((Err(PayloadError::Overflow), (payload, 0)));
+                return Some((Err(PayloadError::Overflow), (payload, 0, Some(started))));
             };
             let grace = started.elapsed().saturating_sub(IDLE).as_secs();
             if limit - left < grace * MIN_RATE {
                 end.set(Some(End::TooSlow));
-                return Some((Err(PayloadError::Incomplete(None)), (payload, left)));
+                return Some((Err(PayloadError::Incomplete(None)), (payload, left, Some(started))));
             }
-            Some((item, (payload, left)))
+            Some((item, (payload, left, Some(started))))
         }
     })
     // actix-multipart asks again after the end.

@@ -12,6 +12,7 @@ use actix_web::{App, web};
 use anyhow::Context;
 use sqlx::PgPool;
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Gated;
@@ -27,6 +28,8 @@ const THREADS: usize = 2;
 const BACKLOG: u32 = 1024;
 /// For a request's head; its body has limits of its own.
 const HEAD: Duration = Duration::from_secs(10);
+/// A client that still sends has this long to read that it need not, before the connection is closed.
+const LINGER: Duration = Duration::from_secs(5);
 const SHUTDOWN_SECONDS: u64 = 20;
 
 /// A server that listens.
@@ -66,7 +69,8 @@ pub fn start(
     let address = listener.local_addr()?;
     let (events, listener_of_events) = EventHub::start(pool.clone());
     let (rate, uploads) = (Rate::new(&settings.limits), Uploads::new(&settings.limits));
-    let state = web::Data::new(State { pool, storage, outbound, events, settings, rate, uploads });
+    let removals = Semaphore::new(1);
+    let state = web::Data::new(State { pool, storage, outbound, events, settings, rate, uploads, removals });
     let draining = stop.clone();
     let service = move || {
         let (state, draining) = (state.clone(), draining.clone());
@@ -81,6 +85,7 @@ pub fn start(
         let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
         let http = HttpService::build()
             .client_request_timeout(HEAD)
+            .client_disconnect_timeout(LINGER)
             .graceful_shutdown_signal(move || draining.clone().cancelled_owned())
             .on_connect_ext(|io: &Gated<TcpStream>, data: &mut Extensions| {
                 data.insert(io.gate());

@@ -62,7 +62,7 @@ pub async fn record_attempt(pool: &PgPool, id: i64, attempted: &Attempted) -> sq
     sqlx::query!(
         "update webhook_deliveries
          set status = $2, attempts = attempts + 1, response_status = $3, error = $4, attempted_at = now()
-         where id = $1",
+         where id = $1 and status = 'pending'",
         id,
         status,
         response.map(i32::from),

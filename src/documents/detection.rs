@@ -40,11 +40,35 @@ pub enum Saved {
     Before,
     /// The document is gone, canceled, finished, or now processed with another model.
     Unwanted,
+    /// Not by us: the job has been given to another worker, since this one was taken for dead.
+    Lost,
 }
 
-/// Writes a page with its detections and counts it, all in one transaction.
-pub async fn save_page(pool: &PgPool, document_id: i64, model_id: i64, page: &PageResult) -> sqlx::Result<Saved> {
+/// A job that a worker has.
+#[derive(Debug, Clone)]
+pub struct Hold {
+    pub job: String,
+    pub worker: String,
+}
+
+/// Writes a page with its detections and counts it, all in one transaction, in which the worker has the job.
+pub async fn save_page(
+    pool: &PgPool,
+    hold: &Hold,
+    document_id: i64,
+    model_id: i64,
+    page: &PageResult,
+) -> sqlx::Result<Saved> {
     let mut tx = pool.begin().await?;
+    // Locked before the document, as the triggers on jobs do. Until we commit, nobody can give the job away.
+    let held = sqlx::query!(
+        "select 1 as one from apalis.jobs where id = $1 and lock_by = $2 and status = 'Running' for share",
+        hold.job,
+        hold.worker
+    );
+    if held.fetch_optional(&mut *tx).await?.is_none() {
+        return Ok(Saved::Lost);
+    }
     // The lock makes workers that race for a document take turns. What follows is a statement of its own, since one that waited
     // for a lock does not see what was committed meanwhile.
     let wanted = sqlx::query_scalar!(

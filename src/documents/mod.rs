@@ -18,7 +18,7 @@ mod upload;
 pub use audit::{KnownKeys, jobs_without_document, known_keys, without_job};
 pub use change::{Changed, cancel, delete, garbage, garbage_removed, reprocess, retry, take_garbage};
 pub use delivery::{Attempted, Delivery, Message, deliveries, message, record_attempt};
-pub use detection::{DetectionRow, PageResult, Saved, save_page};
+pub use detection::{DetectionRow, Hold, PageResult, Saved, save_page};
 pub use document::{
     Claim, Listed, NewDocument, NewFile, Options, Status, claim, fail, finish, insert, list, release, set_digest,
     set_page_count,

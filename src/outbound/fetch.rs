@@ -1,14 +1,16 @@
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::{Outbound, UrlError, reason, refused};
+use super::{IDLE, Outbound, UrlError, reason, refused};
 
-/// Nothing takes longer, however it trickles.
+/// Nothing takes longer.
 const LONGEST: Duration = Duration::from_secs(600);
+/// After a start of `IDLE`, a file must have come at this rate, in bytes a second: a worker waits for it.
+const MIN_RATE: u64 = 16 << 10;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
@@ -22,7 +24,7 @@ pub enum FetchError {
     Empty,
     #[error("The URL's server cannot be reached or broke off: {0}")]
     Request(String),
-    #[error("The URL's server took longer than {} s.", LONGEST.as_secs())]
+    #[error("The URL's server sends fewer than {MIN_RATE} bytes a second, or took longer than {} s.", LONGEST.as_secs())]
     TooSlow,
     #[error("disk: {0}")]
     Disk(#[from] std::io::Error),
@@ -32,9 +34,9 @@ impl FetchError {
     /// Another attempt would end the same way.
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::Refused(_) | Self::TooLarge { .. } | Self::Empty => true,
+            Self::Refused(_) | Self::TooLarge { .. } | Self::Empty | Self::TooSlow => true,
             Self::Status(status) => (400..500).contains(status) && !matches!(status, 408 | 425 | 429),
-            Self::Request(_) | Self::TooSlow | Self::Disk(_) => false,
+            Self::Request(_) | Self::Disk(_) => false,
         }
     }
 
@@ -75,6 +77,7 @@ impl Outbound {
         if response.content_length().is_some_and(|length| length > limit) {
             return Err(FetchError::TooLarge { limit });
         }
+        let started = Instant::now();
         let mut file = tokio::fs::File::create(path).await?;
         let (mut size, mut hash) = (0, Sha256::new());
         let mut body = response.bytes_stream();
@@ -83,6 +86,9 @@ impl Outbound {
             size += chunk.len() as u64;
             if size > limit {
                 return Err(FetchError::TooLarge { limit });
+            }
+            if size < started.elapsed().saturating_sub(IDLE).as_secs() * MIN_RATE {
+                return Err(FetchError::TooSlow);
             }
             hash.update(&chunk);
             file.write_all(&chunk).await?;

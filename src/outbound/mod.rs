@@ -58,6 +58,8 @@ impl Outbound {
                 .user_agent(concat!("docreader/", env!("CARGO_PKG_VERSION")))
                 // A proxy would resolve names itself.
                 .no_proxy()
+                // URLs may hold secrets.
+                .referer(false)
                 .dns_resolver(Arc::new(Resolver(networks.clone())))
                 .redirect(redirects)
                 .connect_timeout(CONNECT)

@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::{Analysis, Detector, analyze};
-use crate::documents::{self, Claim, PageRange, PageResult, RegisteredModel, Saved};
+use crate::documents::{self, Claim, Hold, PageRange, PageResult, RegisteredModel, Saved};
 use crate::outbound::Outbound;
 use crate::render::{PageImage, PdfDocument, RenderError, Renderer};
 use crate::storage::{ObjectKey, Storage, page_prefix};
@@ -19,6 +19,9 @@ pub enum JobError {
     /// The worker was asked to stop; another goes on after the last finished page.
     #[error("stopped between pages")]
     Stopped,
+    /// The worker was taken for dead and another has the job.
+    #[error("another worker has the job")]
+    Lost,
     /// The document's own fault, in a sentence for its owner; another attempt would end the same way.
     #[error("{message}")]
     Permanent { code: &'static str, message: String },
@@ -62,7 +65,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// Processes a document from its first unfinished page on. Running it again, or twice at once, changes nothing.
     #[tracing::instrument(skip_all, fields(document = document_id))]
-    pub async fn run(&self, document_id: i64, stop: &CancellationToken) -> Result<Processed, JobError> {
+    pub async fn run(&self, document_id: i64, hold: &Hold, stop: &CancellationToken) -> Result<Processed, JobError> {
         let claim = documents::claim(&self.pool, document_id, self.model.id).await.map_err(transient)?;
         let mut processed = Processed { document_id, pages: 0, detections: 0 };
         let Some(claim) = claim else { return Ok(processed) };
@@ -84,7 +87,7 @@ impl Pipeline {
                 return Err(JobError::Stopped);
             }
             tracing::info!("Running for page {number} of {pages}");
-            let Some(found) = self.page(document_id, &claim, &mut pdf, number, stop).await? else {
+            let Some(found) = self.page(document_id, hold, &claim, &mut pdf, number, stop).await? else {
                 return Ok(processed);
             };
             processed.pages += 1;
@@ -98,6 +101,7 @@ impl Pipeline {
     async fn page(
         &self,
         document_id: i64,
+        hold: &Hold,
         claim: &Claim,
         pdf: &mut PdfDocument,
         number: u32,
@@ -134,7 +138,12 @@ impl Pipeline {
             detect_ms,
             detections,
         };
-        let saved = documents::save_page(&self.pool, document_id, self.model.id, &result).await.map_err(transient)?;
+        let saved =
+            documents::save_page(&self.pool, hold, document_id, self.model.id, &result).await.map_err(transient)?;
+        if saved == Saved::Lost {
+            // The objects stay: whoever has the job puts the same ones there.
+            return Err(JobError::Lost);
+        }
         if saved == Saved::Unwanted {
             for key in &keys {
                 self.storage.delete(key).await.map_err(transient)?;

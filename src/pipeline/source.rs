@@ -31,8 +31,12 @@ impl Pipeline {
         if let Some(url) = &claim.source_url {
             return self.fetch_url(id, url, &object, path, stop).await;
         }
-        match self.storage.fetch(&object, path).await {
+        match self.storage.fetch(&object, path, self.settings.max_file).await {
             Ok(_) => {}
+            Err(StorageError::TooLarge { limit }) => {
+                let message = format!("The file is larger than the limit of {limit} bytes (MAX_UPLOAD_MB).");
+                return Err(JobError::Permanent { code: "file_too_large", message });
+            }
             Err(StorageError::NotFound(_)) => return Err(permanent("is not in the bucket")),
             Err(e) => return Err(transient(e)),
         }

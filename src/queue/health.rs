@@ -12,7 +12,7 @@ pub struct QueueHealth {
     pub running: i64,
     /// Seconds that the longest waiting job has waited.
     pub oldest_wait_seconds: Option<f64>,
-    /// Worker processes heard of in the last 30 s.
+    /// Worker processes that live.
     pub workers: i64,
     /// Messages to callback URLs that are still to be sent.
     pub webhooks: i64,
@@ -26,8 +26,7 @@ pub async fn health(pool: &PgPool) -> sqlx::Result<QueueHealth> {
                count(*) filter (where status in ('Queued', 'Running')) as "running!",
                extract(epoch from max(now() - run_at) filter (where status = 'Pending' and run_at <= now()))::float8
                    as oldest_wait_seconds,
-               (select count(*) from apalis.workers
-                where worker_type = 'documents' and last_seen > now() - interval '30 seconds') as "workers!",
+               (select count(*) from worker_processes where ended_at is null) as "workers!",
                (select count(*) from apalis.jobs
                 where job_type = 'webhooks' and (status = 'Pending' or (status = 'Failed' and attempts < max_attempts))) as "webhooks!"
            from apalis.jobs

@@ -2,6 +2,8 @@
 
 mod health;
 mod job;
+mod presence;
+mod reaper;
 mod webhooks;
 mod worker;
 

@@ -4,33 +4,26 @@ use std::sync::Arc;
 
 use apalis::prelude::*;
 use apalis_postgres::PostgresStorage;
-use tokio_util::sync::CancellationToken;
 
 use super::WebhookJob;
-use super::worker::{POLL, WorkerSettings, config};
+use super::worker::{POLL, Run, config};
 use crate::pipeline::{Courier, JobError};
 
 /// Receivers may be slow; that must not keep others waiting.
 const AT_A_TIME: usize = 8;
 
-pub(super) async fn run(
-    name: String,
-    courier: Arc<Courier>,
-    settings: WorkerSettings,
-    stop: &CancellationToken,
-) -> Result<(), WorkerError> {
+pub(super) async fn run(run: Run, courier: Arc<Courier>) -> Result<(), WorkerError> {
     let backend = PostgresStorage::<WebhookJob>::new(&courier.pool)
-        .with_config(config(WebhookJob::QUEUE, settings))
+        .with_config(config(WebhookJob::QUEUE))
         .poll_with_interval(POLL);
-    let stop = stop.clone();
-    WorkerBuilder::new(name)
+    WorkerBuilder::new(run.name)
         .backend(backend)
         .data(courier)
         .concurrency(AT_A_TIME)
         .catch_panic()
         .build(handle)
         .run_until(async move {
-            stop.cancelled().await;
+            run.stop.cancelled().await;
             Ok::<_, WorkerError>(())
         })
         .await

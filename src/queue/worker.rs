@@ -11,8 +11,9 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{DocumentJob, WebhookJob, webhooks};
-use crate::documents;
+use super::presence::Presence;
+use super::{DocumentJob, WebhookJob, reaper, webhooks};
+use crate::documents::{self, Hold};
 use crate::pipeline::{self, Courier, JobError, Pipeline, Processed};
 
 pub(super) const POLL: Duration = Duration::from_secs(1);
@@ -23,15 +24,28 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub struct WorkerSettings {
     /// Documents at a time. The model takes one page at a time, whatever this says.
     pub concurrency: usize,
-    pub heartbeat: Duration,
-    /// So many heartbeats missed, and another worker takes over.
-    pub missed_heartbeats: usize,
+    /// A worker that is there but says nothing for so long is taken for dead.
+    pub silence: Duration,
+}
+
+/// What apalis calls an orphan: never in practice, since the reaper knows better who is dead.
+const APALIS_HEARTBEAT: Duration = Duration::from_secs(5);
+const APALIS_MISSED_HEARTBEATS: usize = 17_280;
+
+/// What a worker of one queue runs with, from one start to the next.
+#[derive(Clone)]
+pub(super) struct Run {
+    /// Begins with the process's id, and is never used again.
+    pub name: String,
+    /// Cancelled when the process is to stop, or has been given up for dead.
+    pub stop: CancellationToken,
+    pub lost: CancellationToken,
 }
 
 #[derive(Clone)]
 struct Context {
     pipeline: Arc<Pipeline>,
-    stop: CancellationToken,
+    run: Run,
 }
 
 /// Processes documents, and sends webhooks if there is a courier, until `stop` is cancelled; then hands back what it has begun
@@ -43,37 +57,59 @@ pub async fn work(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let own_queue = DocumentJob::queue_of(&pipeline.model.name);
+    let options = pipeline.pool.connect_options().as_ref().clone();
+    let mut presence = Presence::start(options, pipeline.model.name.clone())?;
     tracing::info!(model = pipeline.model.slug(), "waiting for documents");
-    let context = Context { pipeline: Arc::new(pipeline), stop: stop.clone() };
-    tokio::spawn(sweep_garbage(context.pipeline.clone(), stop.clone()));
+    let pipeline = Arc::new(pipeline);
+    tokio::spawn(sweep_garbage(pipeline.clone(), stop.clone()));
     let webhooks = async {
         if let Some(courier) = courier {
             let courier = Arc::new(courier);
-            keep_running(WebhookJob::QUEUE, &stop, |name| webhooks::run(name, courier.clone(), settings, &stop)).await;
+            keep_running(WebhookJob::QUEUE, &presence, &stop, |run| webhooks::run(run, courier.clone())).await;
         }
     };
+    let documents = |queue| {
+        let pipeline = pipeline.clone();
+        keep_running(queue, &presence, &stop, move |run| {
+            let context = Context { pipeline: pipeline.clone(), run };
+            run_documents(queue, context, settings)
+        })
+    };
     tokio::join!(
-        keep_running(DocumentJob::QUEUE, &stop, |name| run(name, DocumentJob::QUEUE, &context, settings)),
-        keep_running(&own_queue, &stop, |name| run(name, &own_queue, &context, settings)),
-        webhooks
+        documents(DocumentJob::QUEUE),
+        documents(&own_queue),
+        webhooks,
+        reaper::reap(&pipeline.pool, settings.silence, &stop)
     );
+    tokio::task::spawn_blocking(move || presence.end()).await?;
     Ok(())
 }
 
 /// Runs a worker of a queue, again after each end, under a name never used before.
-async fn keep_running<F>(queue: &str, stop: &CancellationToken, run: impl Fn(String) -> F)
+async fn keep_running<F>(queue: &str, presence: &Presence, stop: &CancellationToken, start: impl Fn(Run) -> F)
 where
     F: Future<Output = Result<(), WorkerError>>,
 {
-    let host = nix::unistd::gethostname().unwrap_or_default();
     let mut pause = Duration::from_secs(1);
-    while !stop.is_cancelled() {
-        let name = format!("{}-{}", host.to_string_lossy(), Uuid::new_v4());
+    while let Some(Some(identity)) = stop.run_until_cancelled(presence.identity()).await {
+        let name = format!("{}:{queue}:{}", identity.id, Uuid::new_v4().simple());
         tracing::debug!(worker = name, queue, "worker starts");
-        let started = std::time::Instant::now();
-        let ended = run(name).await;
+        let (started, ends) = (std::time::Instant::now(), stop.child_token());
+        let running = start(Run { name, stop: ends.clone(), lost: identity.lost.clone() });
+        let lost = async {
+            identity.lost.cancelled().await;
+            ends.cancel();
+            std::future::pending::<()>().await;
+        };
+        let ended = tokio::select! {
+            ended = running => ended,
+            () = lost => unreachable!("never ends"),
+        };
         if stop.is_cancelled() {
             break;
+        }
+        if identity.lost.is_cancelled() {
+            continue;
         }
         if started.elapsed() > LONGEST_PAUSE {
             pause = Duration::from_secs(1);
@@ -98,23 +134,23 @@ async fn sweep_garbage(pipeline: Arc<Pipeline>, stop: CancellationToken) {
 }
 
 /// A queue's settings for apalis.
-pub(super) fn config(queue: &str, settings: WorkerSettings) -> Config {
+pub(super) fn config(queue: &str) -> Config {
     Config::default()
         .queue(queue)
         .batch_size(1)
-        .heartbeat_interval(settings.heartbeat)
-        .missed_heartbeats(settings.missed_heartbeats)
+        .heartbeat_interval(APALIS_HEARTBEAT)
+        .missed_heartbeats(APALIS_MISSED_HEARTBEATS)
 }
 
-async fn run(name: String, queue: &str, context: &Context, settings: WorkerSettings) -> Result<(), WorkerError> {
+async fn run_documents(queue: &str, context: Context, settings: WorkerSettings) -> Result<(), WorkerError> {
     let backend = PostgresStorage::<DocumentJob>::new(&context.pipeline.pool)
-        .with_config(config(queue, settings))
+        .with_config(config(queue))
         .with_pubsub()
         .poll_with_interval(POLL);
-    let stop = context.stop.clone();
+    let (name, stop) = (context.run.name.clone(), context.run.stop.clone());
     WorkerBuilder::new(name)
         .backend(backend)
-        .data(context.clone())
+        .data(context)
         .concurrency(settings.concurrency)
         .catch_panic()
         .build(handle)
@@ -125,12 +161,18 @@ async fn run(name: String, queue: &str, context: &Context, settings: WorkerSetti
         .await
 }
 
-async fn handle(job: DocumentJob, context: Data<Context>, attempt: Attempt) -> Result<Processed, BoxDynError> {
+async fn handle(
+    job: DocumentJob,
+    context: Data<Context>,
+    attempt: Attempt,
+    task: TaskId,
+) -> Result<Processed, BoxDynError> {
     let id = job.document_id;
     let pool = &context.pipeline.pool;
     let attempt = attempt.current();
+    let hold = Hold { job: task.to_string(), worker: context.run.name.clone() };
     // apalis catches panics too, but leaves their jobs marked as running.
-    let outcome = AssertUnwindSafe(context.pipeline.run(id, &context.stop)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(context.pipeline.run(id, &hold, &context.run.stop)).catch_unwind().await;
     let outcome =
         outcome.unwrap_or_else(|_| Err(JobError::Transient(anyhow::anyhow!("a panic, which the log tells of"))));
     match outcome {
@@ -138,6 +180,8 @@ async fn handle(job: DocumentJob, context: Data<Context>, attempt: Attempt) -> R
             tracing::info!(document = id, pages = processed.pages, detections = processed.detections, "document done");
             Ok(processed)
         }
+        Err(_) if context.run.lost.is_cancelled() => Err(leave(id)),
+        Err(JobError::Lost) => Err(leave(id)),
         Err(JobError::Stopped) => {
             documents::release(pool, id).await?;
             tracing::info!(document = id, "handed back");
@@ -171,4 +215,10 @@ async fn handle(job: DocumentJob, context: Data<Context>, attempt: Attempt) -> R
             Err(JobError::Transient(error).into())
         }
     }
+}
+
+/// What becomes of the job and its document is another worker's business now; what apalis says of it does not count.
+fn leave(document: i64) -> BoxDynError {
+    tracing::warn!(document, "left to another worker");
+    DeferredError::new(JobError::Lost).into()
 }

@@ -29,6 +29,8 @@ const IDLE: Duration = Duration::from_secs(30);
 pub enum StorageError {
     #[error("object {0} is not in the bucket")]
     NotFound(String),
+    #[error("the object is larger than {limit} bytes")]
+    TooLarge { limit: u64 },
     #[error("S3: {0}")]
     S3(#[from] S3Error),
     #[error("S3 sent nothing for {} s", IDLE.as_secs())]
@@ -135,8 +137,8 @@ impl Storage {
         Ok(())
     }
 
-    /// Copies an object into a local file and says how many bytes it had.
-    pub async fn fetch(&self, key: &ObjectKey, path: &Path) -> Result<u64, StorageError> {
+    /// Copies an object of up to `limit` bytes into a local file and says how many it had.
+    pub async fn fetch(&self, key: &ObjectKey, path: &Path, limit: u64) -> Result<u64, StorageError> {
         let not_found = |e| match e {
             // Other 404s speak of the bucket or of a proxy, not of the object.
             S3Error::HttpFailWithBody(404, body) if body.contains("NoSuchKey") => {
@@ -152,6 +154,9 @@ impl Storage {
         while let Some(chunk) = tokio::time::timeout(IDLE, body.bytes().next()).await.map_err(|_| StorageError::Idle)? {
             let chunk = chunk?;
             size += chunk.len() as u64;
+            if size > limit {
+                return Err(StorageError::TooLarge { limit });
+            }
             file.write_all(&chunk).await?;
         }
         file.flush().await?;

@@ -61,7 +61,7 @@ async fn an_upload_is_a_row_a_job_and_an_object() {
             .unwrap();
     assert_eq!(job, ("Pending".into(), json!({"document_id": 1}), 5));
     let copy = app.folder.path().join("copy");
-    app.storage.fetch(&ObjectKey::parse(key).unwrap(), &copy).await.unwrap();
+    app.storage.fetch(&ObjectKey::parse(key).unwrap(), &copy, 1 << 30).await.unwrap();
     assert_eq!(std::fs::read(copy).unwrap(), sample());
 
     let listed = Client::new().get(url(&server)).send().await.unwrap();
@@ -155,7 +155,7 @@ async fn a_large_file_is_sent_in_parts() {
     let response = post(&server, pdf_form("large", large.clone(), "large.pdf")).await;
     assert_eq!(response.status(), StatusCode::CREATED);
     let copy = app.folder.path().join("copy");
-    app.storage.fetch(&ObjectKey::parse("media/large.pdf").unwrap(), &copy).await.unwrap();
+    app.storage.fetch(&ObjectKey::parse("media/large.pdf").unwrap(), &copy, 1 << 30).await.unwrap();
     assert!(std::fs::read(copy).unwrap() == large);
     let stored: String = sqlx::query_scalar("select sha256 from documents").fetch_one(&app.pool).await.unwrap();
     assert_eq!(stored, hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&large)));

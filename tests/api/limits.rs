@@ -113,6 +113,43 @@ async fn too_many_uploads_of_one_client() {
     assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
 }
 
+/// Waiting is not the client's slowness, however long it takes.
+#[tokio::test]
+async fn a_long_wait_for_a_turn() {
+    let app = TestApp::new().await;
+    let server = app.serve(&[("UPLOAD_CONCURRENCY", "1")]).await;
+    let mut first = TcpStream::connect(host(&server)).await.unwrap();
+    first.write_all(head("/api/create/", 40 << 10).as_bytes()).await.unwrap();
+    let started = Instant::now();
+    while app.count("select count(*) from uploads").await == 0 {
+        assert!(started.elapsed() < PATIENCE);
+    }
+    let form = pdf_form("patient", sample(), "b.pdf");
+    // By default reqwest gives up when nothing is taken for 30 s.
+    let client = Client::builder().tcp_user_timeout(None).build().unwrap();
+    let second = tokio::spawn(client.post(url(&server)).multipart(form).send());
+    for _ in 0..40 {
+        first.write_all(&[7; 1 << 10]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(950)).await;
+    }
+    assert!(!second.is_finished());
+    first.write_all(b"\r\n--B--\r\n").await.unwrap();
+    assert_eq!(status_line(&mut first).await, "HTTP/1.1 201");
+    assert_eq!(second.await.unwrap().unwrap().status(), StatusCode::CREATED);
+}
+
+/// Who still sends a large body gets the answer that refuses it.
+#[tokio::test]
+async fn early_answers_arrive() {
+    let app = TestApp::new().await;
+    let api = Api::start(&app, &[("QUEUE_LIMIT", "1")]).await;
+    assert_eq!(post(&api.server, pdf_form("one", sample(), "a.pdf")).await.status(), StatusCode::CREATED);
+    for _ in 0..5 {
+        let full = api.upload(pdf_form("two", vec![7; 30 << 20], "a.pdf"), None).await;
+        api.problem(full, 503, "queue_full").await;
+    }
+}
+
 #[tokio::test]
 async fn slow_clients_are_in_nobodys_way() {
     let app = TestApp::new().await;

@@ -32,8 +32,9 @@ async fn a_file_at_a_url() {
     assert!(files.asked()[0].headers["user-agent"].starts_with("docreader/"));
     // It is in the bucket now, so nobody is asked again.
     let file = app.folder.path().join("copy");
-    let key = docreader::storage::ObjectKey::parse("media/old").unwrap();
-    app.storage.fetch(&key, &file).await.unwrap();
+    let key: String = sqlx::query_scalar("select object_key from documents").fetch_one(&app.pool).await.unwrap();
+    assert!(key.starts_with("media/old_"));
+    app.storage.fetch(&docreader::storage::ObjectKey::parse(key).unwrap(), &file, 1 << 30).await.unwrap();
     assert_eq!(std::fs::read(file).unwrap(), sample());
     api.send(Method::POST, "/documents/1/reprocess").await;
     assert_eq!(api.get("/documents/1?wait=25").await["status"], "done");

@@ -24,7 +24,7 @@ async fn straight_to_the_bucket() {
         || api.client.post(format!("{}/documents", api.base)).header("Idempotency-Key", "k").json(&wish).send();
     let first: Value = with_key().await.unwrap().json().await.unwrap();
     assert_eq!((&first["title"], &first["size"]), (&json!("Direct"), &json!(sample().len())));
-    assert!(first["file"].as_str().unwrap().ends_with("/media/big_file.pdf"));
+    assert!(first["file"].as_str().unwrap().contains("/media/big_file_"));
     let again: Value = with_key().await.unwrap().json().await.unwrap();
     assert_eq!(first["id"], again["id"]);
     api.problem(api.post_json("/documents", &wish).await, 404, "unknown_upload").await;
@@ -49,7 +49,7 @@ async fn uploads_that_become_nothing_are_swept_away() {
     // One is too large to become a document.
     let large = api.post_json("/documents", &json!({"upload": ids[1]})).await;
     api.problem(large, 413, "file_too_large").await;
-    assert_eq!(app.storage.list("").await.unwrap(), ["media/a.pdf"]);
+    assert_eq!(app.storage.list("").await.unwrap().len(), 1);
     // The other is never claimed.
     sqlx::raw_sql("update uploads set expires_at = now()").execute(&app.pool).await.unwrap();
     api.problem(api.post_json("/documents", &json!({"upload": ids[0]})).await, 404, "unknown_upload").await;

@@ -18,14 +18,7 @@ struct Up {
 }
 
 fn start(folder: &Path, data: &Path) -> App {
-    let environment = [
-        ("PORT", "0"),
-        ("S3_PORT", "0"),
-        ("DATA_DIR", data.to_str().unwrap()),
-        ("MODEL_DEVICE", "cpu"),
-        ("WORKER_HEARTBEAT_SECONDS", "1"),
-        ("WORKER_MISSED_HEARTBEATS", "3"),
-    ];
+    let environment = [("PORT", "0"), ("S3_PORT", "0"), ("DATA_DIR", data.to_str().unwrap()), ("MODEL_DEVICE", "cpu")];
     App::start(&["up"], environment.map(|(k, v)| (k.to_owned(), v.to_owned())), folder)
 }
 

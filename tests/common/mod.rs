@@ -99,10 +99,9 @@ impl TestApp {
         app
     }
 
-    /// Starts `app work` with quick heartbeats.
+    /// Starts `app work`.
     pub fn work(&self, settings: &[(&str, &str)]) -> App {
-        let quick = [("WORKER_HEARTBEAT_SECONDS", "1"), ("WORKER_MISSED_HEARTBEATS", "3")];
-        self.start(&["work"], &[&quick, settings].concat())
+        self.start(&["work"], settings)
     }
 
     pub fn start(&self, args: &[&str], settings: &[(&str, &str)]) -> App {

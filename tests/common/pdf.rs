@@ -34,6 +34,21 @@ pub fn one_page(media_box: &str, content: &str, resources: &str, extra: Vec<Stri
     build(&objects)
 }
 
+/// So many pages with a line each.
+pub fn pages(count: usize) -> Vec<u8> {
+    let kids: Vec<String> = (0..count).map(|i| format!("{} 0 R", 3 + 2 * i)).collect();
+    let mut objects = vec![
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        format!("<< /Type /Pages /Kids [{}] /Count {count} >>", kids.join(" ")),
+    ];
+    for i in 0..count {
+        let content = 4 + 2 * i;
+        objects.push(format!("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 500] /Contents {content} 0 R >>"));
+        objects.push(stream("", &format!("50 {} m 350 250 l S", 50 + i)));
+    }
+    build(&objects)
+}
+
 pub fn no_pages() -> Vec<u8> {
     build(&["<< /Type /Catalog /Pages 2 0 R >>".to_owned(), "<< /Type /Pages /Kids [] /Count 0 >>".to_owned()])
 }

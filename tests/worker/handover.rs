@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use crate::common::pdf::pages;
 use crate::common::{TestApp, fixture};
 
 /// Each page's rows are there once, as one worker alone would have written them.
@@ -35,6 +36,93 @@ async fn a_killed_worker_is_replaced() {
     assert!(!second.log().contains("Running for page 4 of 58"));
     let attempts: i32 = sqlx::query_scalar("select attempts from apalis.jobs").fetch_one(&app.pool).await.unwrap();
     assert_eq!(attempts, 2, "the killed attempt counts");
+    let history: Vec<(String, i32)> = sqlx::query_as(
+        "select outcome, worker_process_of(worker) from job_attempts where document_id = $1 order by id",
+    )
+    .bind(id)
+    .fetch_all(&app.pool)
+    .await
+    .unwrap();
+    assert_eq!(history, [("worker died".into(), 1), ("done".into(), 2)]);
+    let workers: Vec<(i32, String)> =
+        sqlx::query_as("select id, state from queue_workers order by id").fetch_all(&app.pool).await.unwrap();
+    assert_eq!(workers, [(1, "died".into()), (2, "alive".into())]);
+}
+
+/// The times from SIGKILL until another worker has the document, over and over.
+#[tokio::test]
+async fn death_is_noticed_in_seconds() {
+    const KILLS: usize = 5;
+    let app = TestApp::new().await;
+    let pdf = pages(12);
+    let mut workers = vec![app.work(&[]), app.work(&[])];
+    let mut times = vec![];
+    for kill in 0..KILLS {
+        let id = app.insert(&format!("document {kill}"), &pdf).await;
+        app.until(id, |(_, pages, _)| *pages >= 1).await;
+        let holder = "select w.pid from worker_processes w join apalis.jobs j on worker_process_of(j.lock_by) = w.id
+                      where j.status = 'Running'";
+        let pid: i32 = sqlx::query_scalar(holder).fetch_one(&app.pool).await.unwrap();
+        let victim = workers.iter().position(|w| w.pid() == pid).unwrap();
+        workers.swap_remove(victim).signal(Signal::SIGKILL);
+        let killed = Instant::now();
+        workers.push(app.work(&[]));
+        let taken = "select count(*) from apalis.jobs where status = 'Running' and attempts = 1";
+        while app.count(taken).await == 0 {
+            assert!(killed.elapsed() < Duration::from_secs(20), "nobody takes it");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        times.push(killed.elapsed());
+        assert_eq!(app.finished(id).await.0, "done");
+    }
+    times.sort();
+    println!("from SIGKILL to the next worker: {times:?}");
+    assert!(times[KILLS - 1] < Duration::from_secs(5), "{times:?}");
+}
+
+/// A worker that stands still is replaced after the silence that is allowed; when it moves again, it does no harm.
+#[tokio::test]
+async fn a_worker_that_stands_still_is_replaced() {
+    let app = TestApp::new().await;
+    let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
+    let first = app.work(&[]);
+    app.until(id, |(_, pages, _)| *pages >= 3).await;
+    let _second = app.work(&[("WORKER_SILENCE_SECONDS", "10")]);
+    first.signal(Signal::SIGSTOP);
+    let stopped = Instant::now();
+    let before = app.status(id).await.1;
+    app.until(id, |(_, done, _)| *done > before + 1).await;
+    assert!(stopped.elapsed() > Duration::from_secs(8), "{:?}", stopped.elapsed());
+    first.signal(Signal::SIGCONT);
+    assert_whole(&app, id).await;
+    let started = Instant::now();
+    while !first.log().contains("going on as another") || !first.log().contains("left to another worker") {
+        assert!(started.elapsed() < Duration::from_secs(20), "{}", first.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // It works on under its new name.
+    let again = app.insert("again", &pages(2)).await;
+    drop(_second);
+    assert_eq!(app.finished(again).await.0, "done");
+}
+
+/// A document that kills its workers ends.
+#[tokio::test]
+async fn a_document_that_kills_its_workers_is_given_up() {
+    let app = TestApp::new().await;
+    let id = app.insert("poison", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
+    // Four have died of it already.
+    sqlx::raw_sql("update apalis.jobs set attempts = 4").execute(&app.pool).await.unwrap();
+    let first = app.work(&[]);
+    app.until(id, |(_, pages, _)| *pages >= 1).await;
+    first.signal(Signal::SIGKILL);
+    let second = app.work(&[]);
+    let (status, _, error) = app.finished(id).await;
+    assert_eq!(status, "failed");
+    assert!(error.unwrap().starts_with("The worker died 5 times while it was at this document"));
+    let fine = app.insert("fine", &pages(2)).await;
+    assert_eq!(app.finished(fine).await.0, "done");
+    assert!(!second.log().contains("run{document=1}"), "{}", second.log());
 }
 
 #[tokio::test]

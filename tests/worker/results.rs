@@ -1,6 +1,6 @@
 //! What a processed document leaves.
 
-use docreader::documents::{self, DetectionRow, PageResult, RegisteredModel, Saved};
+use docreader::documents::{self, DetectionRow, Hold, PageResult, RegisteredModel, Saved};
 use docreader::storage::ObjectKey;
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ async fn rows_and_objects_are_those_of_app_detect() {
     // A crop is the region that its row says.
     let first = &rows[0];
     let copy = app.folder.path().join("crop.png");
-    app.storage.fetch(&ObjectKey::parse(first.crop_key.clone().unwrap()).unwrap(), &copy).await.unwrap();
+    app.storage.fetch(&ObjectKey::parse(first.crop_key.clone().unwrap()).unwrap(), &copy, 1 << 30).await.unwrap();
     let crop = image::open(&copy).unwrap();
     assert_eq!(crop.height(), first.y1_px.ceil() as u32 - first.y0_px as u32);
     let job: (String, Value) =
@@ -97,6 +97,11 @@ async fn workers_that_race_for_a_page_record_it_once() {
     let model = RegisteredModel::register(&app.pool, "m", &"0".repeat(64), &classes).await.unwrap();
     let other = RegisteredModel::register(&app.pool, "m", &"1".repeat(64), &classes).await.unwrap();
     documents::claim(&app.pool, id, model.id).await.unwrap().unwrap();
+    let hold =
+        "insert into apalis.workers (id, worker_type, storage_name, layers) values ('1:w', 'documents', 's', 'l');
+                update apalis.jobs set status = 'Running', lock_by = '1:w', lock_at = now()";
+    sqlx::raw_sql(hold).execute(&app.pool).await.unwrap();
+    let job: String = sqlx::query_scalar("select id from apalis.jobs").fetch_one(&app.pool).await.unwrap();
     let detection = DetectionRow {
         class_id: 0,
         label: "text".into(),
@@ -118,9 +123,11 @@ async fn workers_that_race_for_a_page_record_it_once() {
         detect_ms: 1,
         detections: vec![detection.clone()],
     };
+    let hold = |worker: &str| Hold { job: job.clone(), worker: worker.to_owned() };
+    let (ours, others) = (hold("1:w"), hold("2:w"));
     for number in 1..=20 {
         let page = page(number);
-        let save = || documents::save_page(&app.pool, id, model.id, &page);
+        let save = || documents::save_page(&app.pool, &ours, id, model.id, &page);
         let (a, b) = tokio::join!(save(), save());
         let mut both = [format!("{:?}", a.unwrap()), format!("{:?}", b.unwrap())];
         both.sort();
@@ -129,7 +136,9 @@ async fn workers_that_race_for_a_page_record_it_once() {
     assert_eq!(app.count("select count(*) from detections").await, 20);
     assert_eq!(app.status(id).await.1, 20);
     // A late worker with another model neither counts nor finishes.
-    assert_eq!(documents::save_page(&app.pool, id, other.id, &page(21)).await.unwrap(), Saved::Unwanted);
+    assert_eq!(documents::save_page(&app.pool, &ours, id, other.id, &page(21)).await.unwrap(), Saved::Unwanted);
+    // Nor does one that has the job no more.
+    assert_eq!(documents::save_page(&app.pool, &others, id, model.id, &page(21)).await.unwrap(), Saved::Lost);
     documents::finish(&app.pool, id, other.id).await.unwrap();
     assert_eq!(app.status(id).await.0, "processing");
 }

@@ -74,6 +74,8 @@ async fn answer(state: &State, id: i64, changed: Changed, cannot: &str) -> Resul
 pub async fn delete(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id: i64 = path(&request, "id")?;
     let garbage = documents::delete(&state.pool, id).await?.ok_or_else(|| Problem::no_document(id))?;
+    // While another deletion is at it, ours is left to a worker.
+    let Ok(_turn) = state.removals.try_acquire() else { return Ok(HttpResponse::NoContent().finish()) };
     for prefix in garbage {
         if let Err(error) = remove_garbage(&state.pool, &state.storage, &prefix).await {
             tracing::warn!(prefix, error = format!("{error:#}"), "objects are left for a worker to remove");

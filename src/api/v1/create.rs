@@ -157,7 +157,7 @@ async fn from_json(state: &State, payload: Payload, key: Option<String>) -> Resu
             if let Some(answer) = earlier(state, &options).await? {
                 return Ok(answer);
             }
-            let (object, _) = state.reserve(&name).await?;
+            let (object, _) = state.reserve_apart(&name).await?;
             let inserted = insert(state, &title, &object, &file, &options).await;
             if inserted.is_err() {
                 documents::forget_upload(&state.pool, object.as_str()).await?;
@@ -174,7 +174,9 @@ async fn from_json(state: &State, payload: Payload, key: Option<String>) -> Resu
             }
             let unknown =
                 || Problem::new(Code::UnknownUpload, format!("There is no upload {id} that waits to be used."));
-            let upload = documents::open_upload(&state.pool, *id).await?.ok_or_else(unknown)?;
+            let Some(upload) = documents::open_upload(&state.pool, *id).await? else {
+                return earlier(state, &options).await?.ok_or_else(unknown);
+            };
             let object = ObjectKey::parse(upload.object_key)?;
             let file = NewFile::Stored { size: uploaded_size(state, &object).await?, sha256: None };
             let title = named.map_or_else(|| title(file_name(&object)), Ok)?;
@@ -236,6 +238,7 @@ async fn answer(
         Err(ReceiveError::Database(error)) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
             earlier(state, options).await?.ok_or_else(|| error.into())
         }
+        Err(ReceiveError::Expired) => earlier(state, options).await?.ok_or_else(|| ReceiveError::Expired.into()),
         Err(error) => Err(error.into()),
     }
 }

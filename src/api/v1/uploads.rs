@@ -53,7 +53,7 @@ pub async fn create(payload: Payload, state: web::Data<State>) -> Result<HttpRes
         return Err(Problem::parameter("file_name", why));
     }
     let name = FileName::parse(&wanted.file_name).unwrap_or_else(|_| FileName::fallback());
-    let (key, upload) = state.reserve(&name).await?;
+    let (key, upload) = state.reserve_apart(&name).await?;
     let url = state.storage.presign_put(&key, SECONDS).await?;
     let url_expires_at = OffsetDateTime::now_utc() + time::Duration::seconds(SECONDS.into());
     let (id, expires_at) = (upload.id, upload.expires_at);

@@ -1,0 +1,33 @@
+//! Gives the jobs of dead workers back to the queue.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::types::PgInterval;
+use tokio_util::sync::CancellationToken;
+
+const LOOK: Duration = Duration::from_millis(500);
+/// A worker whose lock is gone has this long to come back, for a restart of the database ends all locks at once.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// Looks for dead workers until it is stopped; `silence` is how long one may hold its lock and say nothing.
+pub(super) async fn reap(pool: &PgPool, silence: Duration, stop: &CancellationToken) {
+    while tokio::time::timeout(LOOK, stop.cancelled()).await.is_err() {
+        match look(pool, silence).await {
+            Ok(dead) if dead.is_empty() => {}
+            Ok(dead) => tracing::warn!(workers = ?dead, "dead workers' documents are queued again"),
+            // The worker loop tells of a database that is away.
+            Err(error) => tracing::debug!(%error, "no look for dead workers"),
+        }
+    }
+}
+
+async fn look(pool: &PgPool, silence: Duration) -> sqlx::Result<Vec<i32>> {
+    sqlx::query_scalar!(r#"select reap_workers($1, $2) as "id!""#, interval(GRACE), interval(silence))
+        .fetch_all(pool)
+        .await
+}
+
+fn interval(duration: Duration) -> PgInterval {
+    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
+}
