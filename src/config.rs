@@ -13,7 +13,7 @@ use sqlx::{Connection, PgPool};
 use crate::api::{Limits, Policy};
 use crate::outbound::{Networks, Outbound, SigningKey};
 use crate::pipeline::{Detector, PipelineSettings};
-use crate::queue::WorkerSettings;
+use crate::queue::{Keep, WorkerSettings};
 use crate::rcnn::{self, Model};
 use crate::render::{self, Renderer, find_pdfium};
 use crate::storage::{Storage, StorageSettings};
@@ -294,6 +294,24 @@ impl RenderArgs {
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Keeping the queue small")]
+pub struct KeepArgs {
+    /// Jobs that are done are kept for this time, with the attempts at them
+    #[arg(long, env, default_value_t = 168, value_name = "HOURS")]
+    pub keep_done_hours: u64,
+    /// Jobs that were given up are kept for this time
+    #[arg(long, env, default_value_t = 720, value_name = "HOURS")]
+    pub keep_dead_hours: u64,
+}
+
+impl KeepArgs {
+    pub fn keep(&self) -> Keep {
+        let hours = |h: u64| Duration::from_secs(h.saturating_mul(3600).min(3600 * 24 * 365 * 100));
+        Keep { done: hours(self.keep_done_hours), dead: hours(self.keep_dead_hours) }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Worker")]
 pub struct WorkerArgs {
     /// Documents at a time, of each of two queues: for any model, and for this model
@@ -302,6 +320,8 @@ pub struct WorkerArgs {
     /// A worker that is cut off, or stopped, is taken for dead after this time; one that ended is known to be dead at once
     #[arg(long, env, default_value_t = 45, value_name = "SECONDS")]
     pub worker_silence_seconds: u64,
+    #[command(flatten)]
+    pub keep: KeepArgs,
 }
 
 impl WorkerArgs {
@@ -309,6 +329,7 @@ impl WorkerArgs {
         WorkerSettings {
             concurrency: self.concurrency.max(1),
             silence: Duration::from_secs(self.worker_silence_seconds.max(10)),
+            keep: self.keep.keep(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod detect;
+mod jobs;
 mod migrate;
 mod model;
 mod render_child;
@@ -53,6 +54,9 @@ enum Command {
     /// Make, list and revoke tokens for the REST API
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// See the queue, and cancel, retry or pause
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
     /// Render pages for a worker
     #[command(hide = true)]
     RenderChild(crate::render::ChildArgs),
@@ -93,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::RenderChild(args) => render_child::run(&args),
         Command::Model(command) => model::run(command),
         Command::Detect(args) => block_on(detect::run(args)),
+        Command::Jobs(command) => block_on(jobs::run(command)),
         Command::Token(command) => block_on(token::run(command)),
         Command::Check(args) => block_on(check::run(args)),
         Command::Migrate(args) => block_on(migrate::run(args)),

@@ -75,6 +75,8 @@ impl Pipeline {
             return Ok(processed);
         }
         let mut pdf = self.renderer.open(&path).await.map_err(|e| render_error(e, stop))?;
+        // The child has the file open; a worker that is killed from here on leaves nothing behind.
+        drop(folder);
         let pages = pdf.pages();
         let wanted = wanted_pages(&claim, pages)?;
         let count = wanted.len() as u32;

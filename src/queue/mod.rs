@@ -1,5 +1,6 @@
 //! All that knows apalis: the job type, the schema and the worker. Jobs are enqueued by a trigger (migrations/0002_queue.sql).
 
+mod admin;
 mod health;
 mod job;
 mod presence;
@@ -7,6 +8,7 @@ mod reaper;
 mod webhooks;
 mod worker;
 
+pub use admin::{AttemptRow, JobRow, Keep, Which, WorkerRow, attempts, jobs, pause, prune, resume, workers};
 pub use health::{QueueHealth, health, position};
 pub use job::{DocumentJob, WebhookJob};
 pub use worker::{WorkerSettings, work};

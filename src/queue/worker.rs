@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::presence::Presence;
-use super::{DocumentJob, WebhookJob, reaper, webhooks};
+use super::{DocumentJob, Keep, WebhookJob, prune, reaper, webhooks};
 use crate::documents::{self, Hold};
 use crate::pipeline::{self, Courier, JobError, Pipeline, Processed};
 
@@ -26,6 +26,7 @@ pub struct WorkerSettings {
     pub concurrency: usize,
     /// A worker that is there but says nothing for so long is taken for dead.
     pub silence: Duration,
+    pub keep: Keep,
 }
 
 /// What apalis calls an orphan: never in practice, since the reaper knows better who is dead.
@@ -61,7 +62,7 @@ pub async fn work(
     let mut presence = Presence::start(options, pipeline.model.name.clone())?;
     tracing::info!(model = pipeline.model.slug(), "waiting for documents");
     let pipeline = Arc::new(pipeline);
-    tokio::spawn(sweep_garbage(pipeline.clone(), stop.clone()));
+    tokio::spawn(sweep(pipeline.clone(), settings.keep, stop.clone()));
     let webhooks = async {
         if let Some(courier) = courier {
             let courier = Arc::new(courier);
@@ -124,11 +125,16 @@ where
     }
 }
 
-/// Now and then removes the objects that deletions had to leave.
-async fn sweep_garbage(pipeline: Arc<Pipeline>, stop: CancellationToken) {
+/// Now and then removes the objects that deletions had to leave, and jobs that ended long ago.
+async fn sweep(pipeline: Arc<Pipeline>, keep: Keep, stop: CancellationToken) {
     while tokio::time::timeout(SWEEP, stop.cancelled()).await.is_err() {
         if let Err(error) = pipeline::sweep(&pipeline.pool, &pipeline.storage).await {
             tracing::warn!(error = format!("{error:#}"), "objects of deleted documents could not be removed");
+        }
+        match prune(&pipeline.pool, keep).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "old jobs removed"),
+            Err(error) => tracing::warn!(%error, "old jobs could not be removed"),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod common;
 
 mod detect;
+mod jobs;
 mod model;
 mod settings;
 mod up;

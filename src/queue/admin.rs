@@ -1,0 +1,154 @@
+//! What an admin sees of the queue, and does to it.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::types::PgInterval;
+use time::OffsetDateTime;
+
+/// A job, with its document if it has one.
+#[derive(Debug)]
+pub struct JobRow {
+    pub id: String,
+    pub queue: String,
+    pub document_id: Option<i64>,
+    pub title: Option<String>,
+    pub pages: Option<String>,
+    /// What it does, or why it waits.
+    pub state: String,
+    pub attempts: i32,
+    pub worker: Option<i32>,
+    pub seconds: Option<f64>,
+    pub error: Option<String>,
+}
+
+/// Which jobs are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Which {
+    /// Waiting and running
+    Live,
+    /// Running
+    Running,
+    /// Given up
+    Dead,
+    Done,
+    All,
+}
+
+/// Jobs in the order in which they are taken; those that have ended with the last first.
+pub async fn jobs(pool: &PgPool, which: Which, document_id: Option<i64>, limit: i64) -> sqlx::Result<Vec<JobRow>> {
+    let which = match which {
+        Which::Live => "live",
+        Which::Running => "runs",
+        Which::Dead => "dead",
+        Which::Done => "done",
+        Which::All => "all",
+    };
+    sqlx::query_as!(
+        JobRow,
+        r#"select j.id as "id!", j.queue as "queue!", d.id as "document_id?", d.title as "title?",
+               case when d.id is not null then d.pages_done || '/' || coalesce(d.page_count::text, '?') end as pages,
+               j.state as "state!", j.attempts as "attempts!", worker_process_of(j.worker) as worker,
+               extract(epoch from coalesce(j.took, j.age))::float8 as seconds, j.error
+           from queue_jobs j left join documents d on d.id = (j.args ->> 'document_id')::bigint
+           where ($1 = 'all' or j.state = $1 or ($1 = 'live' and j.state not in ('done', 'dead')))
+               and ($2::bigint is null or d.id = $2)
+           order by j.state <> 'runs', case when j.state in ('done', 'dead') then -extract(epoch from j.run_at) end,
+               j.priority desc, j.run_at
+           limit $3"#,
+        which,
+        document_id,
+        limit
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct AttemptRow {
+    pub started_at: Option<OffsetDateTime>,
+    pub ended_at: OffsetDateTime,
+    pub worker: Option<i32>,
+    pub outcome: String,
+    pub error: Option<String>,
+}
+
+/// Attempts at a document that are over, in order.
+pub async fn attempts(pool: &PgPool, document_id: i64) -> sqlx::Result<Vec<AttemptRow>> {
+    sqlx::query_as!(
+        AttemptRow,
+        "select started_at, ended_at, worker_process_of(worker) as worker, outcome, error
+         from job_attempts where document_id = $1 order by id",
+        document_id
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// A worker process.
+#[derive(Debug)]
+pub struct WorkerRow {
+    pub id: i32,
+    pub host: String,
+    pub pid: i32,
+    pub model: String,
+    pub state: String,
+    pub jobs: i64,
+    pub silent_seconds: f64,
+    pub started_at: OffsetDateTime,
+}
+
+/// Workers that live, and those that have ended in the last day.
+pub async fn workers(pool: &PgPool) -> sqlx::Result<Vec<WorkerRow>> {
+    sqlx::query_as!(
+        WorkerRow,
+        r#"select id as "id!", host as "host!", pid as "pid!", model as "model!", state as "state!", jobs as "jobs!",
+               extract(epoch from silent_for)::float8 as "silent_seconds!", started_at as "started_at!"
+           from queue_workers where ended_at is null or ended_at > now() - interval '1 day' order by ended_at desc nulls first, id"#
+    )
+    .fetch_all(pool)
+    .await
+}
+
+/// `false` if it was paused already.
+pub async fn pause(pool: &PgPool, queue: &str) -> sqlx::Result<bool> {
+    let paused = sqlx::query!("insert into paused_queues (queue) values ($1) on conflict do nothing", queue);
+    Ok(paused.execute(pool).await?.rows_affected() == 1)
+}
+
+/// `false` if it was not paused.
+pub async fn resume(pool: &PgPool, queue: &str) -> sqlx::Result<bool> {
+    let resumed = sqlx::query!("delete from paused_queues where queue = $1", queue);
+    Ok(resumed.execute(pool).await?.rows_affected() == 1)
+}
+
+/// Jobs that are removed at once, so that nobody waits for long.
+const BATCH: i32 = 5000;
+
+/// How long jobs are kept that have ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    pub done: Duration,
+    pub dead: Duration,
+}
+
+/// Removes jobs that ended long ago; how many that were.
+pub async fn prune(pool: &PgPool, keep: Keep) -> sqlx::Result<u64> {
+    let interval =
+        |d: Duration| PgInterval { months: 0, days: 0, microseconds: d.as_micros().min(i64::MAX as u128) as i64 };
+    let mut total = 0;
+    loop {
+        let removed = sqlx::query_scalar!(
+            r#"select prune_jobs($1, $2, $3) as "removed!""#,
+            interval(keep.done),
+            interval(keep.dead),
+            BATCH
+        );
+        let removed = removed.fetch_one(pool).await?;
+        total += u64::from(removed.unsigned_abs());
+        if removed < BATCH {
+            return Ok(total);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What happens when everything goes wrong at once. `CHAOS_DOCUMENTS=200` makes it longer.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod chaos;
