@@ -320,6 +320,12 @@ pub struct WorkerArgs {
     /// A worker that is cut off, or stopped, is taken for dead after this time; one that ended is known to be dead at once
     #[arg(long, env, default_value_t = 45, value_name = "SECONDS")]
     pub worker_silence_seconds: u64,
+    /// End, to be started again, after so many documents; 0 for never
+    #[arg(long, env, default_value_t = 0, value_name = "N")]
+    pub worker_max_documents: usize,
+    /// End, to be started again, when a document leaves this process larger than this
+    #[arg(long, env, value_name = "MIB")]
+    pub worker_max_memory_mb: Option<u64>,
     #[command(flatten)]
     pub keep: KeepArgs,
 }
@@ -329,6 +335,8 @@ impl WorkerArgs {
         WorkerSettings {
             concurrency: self.concurrency.max(1),
             silence: Duration::from_secs(self.worker_silence_seconds.max(10)),
+            max_documents: (self.worker_max_documents > 0).then_some(self.worker_max_documents),
+            max_memory: self.worker_max_memory_mb.map(|mb| mb << 20),
             keep: self.keep.keep(),
         }
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 /// As in `reap_workers`.
 const LOCK_CLASS: i32 = 1_685_283_428;
 const WORD: Duration = Duration::from_secs(2);
+const CUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// What this process is known as, until `lost` is cancelled.
@@ -98,7 +99,10 @@ async fn stay(options: &PgConnectOptions, model: &str, identity: &watch::Sender<
     }
     loop {
         let known = match identity.borrow().as_ref().map(|i| i.id) {
-            Some(id) => say_word(&mut connection, id).await?,
+            // On a line that is cut nothing fails by itself.
+            Some(id) => tokio::time::timeout(CUT, say_word(&mut connection, id))
+                .await
+                .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??,
             None => false,
         };
         if !known {

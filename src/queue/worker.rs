@@ -1,8 +1,10 @@
 //! The worker loop, in the shape that survived its trials with apalis-postgres 1.0: one job fetched at a time, NOTIFY with a
 //! poll beside it, a name never used before, panics caught, and a restart with a pause when the database goes away.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use apalis::prelude::*;
@@ -26,6 +28,10 @@ pub struct WorkerSettings {
     pub concurrency: usize,
     /// A worker that is there but says nothing for so long is taken for dead.
     pub silence: Duration,
+    /// Documents after which the process ends.
+    pub max_documents: Option<usize>,
+    /// Bytes of resident memory after a document that end the process.
+    pub max_memory: Option<u64>,
     pub keep: Keep,
 }
 
@@ -46,6 +52,7 @@ pub(super) struct Run {
 #[derive(Clone)]
 struct Context {
     pipeline: Arc<Pipeline>,
+    recycling: Arc<Recycling>,
     run: Run,
 }
 
@@ -69,10 +76,11 @@ pub async fn work(
             keep_running(WebhookJob::QUEUE, &presence, &stop, |run| webhooks::run(run, courier.clone())).await;
         }
     };
+    let recycling = Arc::new(Recycling::new(settings, stop.clone()));
     let documents = |queue| {
-        let pipeline = pipeline.clone();
+        let (pipeline, recycling) = (pipeline.clone(), recycling.clone());
         keep_running(queue, &presence, &stop, move |run| {
-            let context = Context { pipeline: pipeline.clone(), run };
+            let context = Context { pipeline: pipeline.clone(), recycling: recycling.clone(), run };
             run_documents(queue, context, settings)
         })
     };
@@ -100,11 +108,11 @@ where
         let lost = async {
             identity.lost.cancelled().await;
             ends.cancel();
-            std::future::pending::<()>().await;
+            std::future::pending::<Infallible>().await
         };
         let ended = tokio::select! {
             ended = running => ended,
-            () = lost => unreachable!("never ends"),
+            never = lost => match never {},
         };
         if stop.is_cancelled() {
             break;
@@ -167,9 +175,52 @@ async fn run_documents(queue: &str, context: Context, settings: WorkerSettings) 
         .await
 }
 
+/// Ends the process between jobs when it has worked enough or grown too large.
+struct Recycling {
+    settings: WorkerSettings,
+    documents: AtomicUsize,
+    stop: CancellationToken,
+}
+
+impl Recycling {
+    fn new(settings: WorkerSettings, stop: CancellationToken) -> Self {
+        Self { settings, documents: AtomicUsize::new(0), stop }
+    }
+
+    /// A document is through.
+    fn count(&self) {
+        let documents = self.documents.fetch_add(1, Ordering::Relaxed) + 1;
+        let memory = resident_memory();
+        let large = self.settings.max_memory.is_some_and(|most| memory > most);
+        if large || self.settings.max_documents.is_some_and(|most| documents >= most) {
+            tracing::info!(documents, memory_mb = memory >> 20, "worked enough; ending, to be started again");
+            self.stop.cancel();
+        }
+    }
+}
+
+/// Of this process, in bytes; 0 where the system does not say.
+fn resident_memory() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    pages.unwrap_or(0) * size.and_then(|s| u64::try_from(s).ok()).unwrap_or(0)
+}
+
 async fn handle(
     job: DocumentJob,
     context: Data<Context>,
+    attempt: Attempt,
+    task: TaskId,
+) -> Result<Processed, BoxDynError> {
+    let result = process(job, &context, attempt, task).await;
+    context.recycling.count();
+    result
+}
+
+async fn process(
+    job: DocumentJob,
+    context: &Context,
     attempt: Attempt,
     task: TaskId,
 ) -> Result<Processed, BoxDynError> {

@@ -143,3 +143,31 @@ async fn a_stopped_worker_hands_back_at_the_next_page() {
     let _second = app.work(&[]);
     assert_whole(&app, id).await;
 }
+
+#[tokio::test]
+async fn a_worker_that_has_worked_enough_ends() {
+    let app = TestApp::new().await;
+    let ids = [app.insert("a", &pages(1)).await, app.insert("b", &pages(1)).await, app.insert("c", &pages(1)).await];
+    let mut first = app.work(&[("WORKER_MAX_DOCUMENTS", "2")]);
+    assert!(first.exit().await.success());
+    assert_eq!(app.count("select count(*) from documents where status = 'done'").await, 2);
+    let mut second = app.work(&[("WORKER_MAX_MEMORY_MB", "1")]);
+    assert!(second.exit().await.success());
+    for id in ids {
+        assert_eq!(app.status(id).await.0, "done");
+    }
+    let states = "select count(*) from queue_workers where state = 'stopped'";
+    assert_eq!(app.count(states).await, 2);
+}
+
+#[tokio::test]
+async fn sigquit_ends_a_worker_at_once() {
+    let app = TestApp::new().await;
+    let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
+    let mut worker = app.work(&[]);
+    app.until(id, |(_, pages, _)| *pages >= 1).await;
+    worker.signal(Signal::SIGQUIT);
+    let asked = Instant::now();
+    assert_eq!(worker.exit().await.code(), Some(131));
+    assert!(asked.elapsed() < Duration::from_secs(2));
+}
