@@ -43,6 +43,7 @@ async fn a_file_at_a_url() {
     let named = api.post_json("/documents", &json!({"url": format!("{}/a/My%20file.pdf", files.url)})).await;
     assert_eq!(named.json::<Value>().await.unwrap()["title"], "My_file.pdf");
     assert_eq!(api.get("/documents/2?wait=25").await["status"], "done");
+    app.settled().await;
     assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
 }
 

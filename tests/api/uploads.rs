@@ -32,6 +32,7 @@ async fn straight_to_the_bucket() {
     let done = api.get("/documents/1?wait=25").await;
     assert_eq!(done["status"], "done");
     assert_eq!(done["sha256"], hex::encode(<sha2::Sha256 as sha2::Digest>::digest(sample())));
+    app.settled().await;
     assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
 }
 

@@ -132,6 +132,15 @@ impl TestApp {
         self.until(id, |(status, ..)| status == "done" || status == "failed").await
     }
 
+    /// Waits until no worker has a job: a document is done a moment before its job is.
+    pub async fn settled(&self) {
+        let started = Instant::now();
+        while self.count("select count(*) from apalis.jobs where status in ('Queued', 'Running')").await > 0 {
+            assert!(started.elapsed() < PATIENCE, "a job does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub async fn until(
         &self,
         id: i64,

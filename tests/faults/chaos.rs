@@ -116,6 +116,7 @@ async fn nothing_is_lost_or_done_twice() {
         }
     }
     let took = started.elapsed();
+    app.settled().await;
     let (mut done, mut failed) = (0, vec![]);
     for id in ids {
         let (status, pages, error) = app.status(id).await;
