@@ -142,21 +142,6 @@ end $$;
 
 -- For psql.
 
-create view queue_jobs as
-select j.id, j.job_type as queue, convert_from(j.job, 'UTF8')::jsonb as args, j.status, j.attempts, j.max_attempts, j.priority,
-    case
-        when j.status in ('Queued', 'Running') then 'runs'
-        when j.status = 'Done' then 'done'
-        when j.status = 'Killed' or (j.status = 'Failed' and j.attempts >= j.max_attempts) then 'dead'
-        when j.run_at > now() then 'waits until ' || to_char(j.run_at, 'HH24:MI:SS') || ', after attempt ' || j.attempts
-        when not exists (select 1 from worker_processes where ended_at is null) then 'no worker is up'
-        else 'waits for a worker'
-    end as state,
-    j.run_at, now() - j.run_at as age, j.lock_by as worker, j.lock_at as started_at,
-    case when j.status in ('Queued', 'Running') then now() - j.lock_at else j.done_at - j.lock_at end as took,
-    j.last_result ->> 'Err' as error
-from apalis.jobs j;
-
 create view queue_health as
 select job_type as queue,
     count(*) filter (where status = 'Pending' and run_at <= now()) as ready,

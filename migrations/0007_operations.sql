@@ -53,7 +53,7 @@ begin
     return removed;
 end $$;
 
-create or replace view queue_jobs as
+create view queue_jobs as
 select j.id, j.job_type as queue, convert_from(j.job, 'UTF8')::jsonb as args, j.status, j.attempts, j.max_attempts, j.priority,
     case
         when j.status in ('Queued', 'Running') then 'runs'

@@ -81,17 +81,14 @@ pub async fn garbage(pool: &PgPool) -> sqlx::Result<Vec<String>> {
         .await
 }
 
-/// Takes garbage to remove it, until the transaction ends; `false` if it is removed already or another is at it. Until then its
-/// key belongs to nobody.
+/// Takes garbage to remove its objects, after which the transaction is to be committed; `false` if they are gone already or another is
+/// at it. Until then its key belongs to nobody.
 pub async fn take_garbage(tx: &mut Transaction<'_, Postgres>, prefix: &str) -> sqlx::Result<bool> {
-    let taken = sqlx::query!("select 1 as one from garbage where prefix = $1 for update skip locked", prefix);
-    Ok(taken.fetch_optional(&mut **tx).await?.is_some())
-}
-
-/// The objects are gone.
-pub async fn garbage_removed(tx: &mut Transaction<'_, Postgres>, prefix: &str) -> sqlx::Result<()> {
-    sqlx::query!("delete from garbage where prefix = $1", prefix).execute(&mut **tx).await?;
-    Ok(())
+    let taken = sqlx::query!(
+        "delete from garbage where prefix in (select prefix from garbage where prefix = $1 for update skip locked)",
+        prefix
+    );
+    Ok(taken.execute(&mut **tx).await?.rows_affected() == 1)
 }
 
 async fn outcome(pool: &PgPool, id: i64, changed: u64) -> sqlx::Result<Changed> {

@@ -9,7 +9,6 @@ pub struct Message {
     pub id: i64,
     pub url: String,
     pub body: String,
-    pub created_at: OffsetDateTime,
 }
 
 /// How an attempt to send a message ended.
@@ -44,13 +43,9 @@ pub struct Delivery {
 
 /// The message, unless it has been delivered, given up, or went with its document.
 pub async fn message(pool: &PgPool, id: i64) -> sqlx::Result<Option<Message>> {
-    sqlx::query_as!(
-        Message,
-        "select id, url, body, created_at from webhook_deliveries where id = $1 and status = 'pending'",
-        id
-    )
-    .fetch_optional(pool)
-    .await
+    sqlx::query_as!(Message, "select id, url, body from webhook_deliveries where id = $1 and status = 'pending'", id)
+        .fetch_optional(pool)
+        .await
 }
 
 pub async fn record_attempt(pool: &PgPool, id: i64, attempted: &Attempted) -> sqlx::Result<()> {

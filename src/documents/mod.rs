@@ -16,7 +16,7 @@ mod token;
 mod upload;
 
 pub use audit::{KnownKeys, jobs_without_document, known_keys, without_job};
-pub use change::{Changed, cancel, delete, garbage, garbage_removed, reprocess, retry, take_garbage};
+pub use change::{Changed, cancel, delete, garbage, reprocess, retry, take_garbage};
 pub use delivery::{Attempted, Delivery, Message, deliveries, message, record_attempt};
 pub use detection::{DetectionRow, Hold, PageResult, Saved, save_page};
 pub use document::{

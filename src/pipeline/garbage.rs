@@ -15,7 +15,6 @@ pub async fn remove_garbage(pool: &PgPool, storage: &Storage, prefix: &str) -> a
     for key in keys {
         storage.delete(&ObjectKey::parse(key)?).await?;
     }
-    documents::garbage_removed(&mut tx, prefix).await?;
     Ok(tx.commit().await?)
 }
 

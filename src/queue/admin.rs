@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::types::PgInterval;
 use time::OffsetDateTime;
+
+use super::interval;
 
 /// A job, with its document if it has one.
 #[derive(Debug)]
@@ -135,8 +136,6 @@ pub struct Keep {
 
 /// Removes jobs that ended long ago; how many that were.
 pub async fn prune(pool: &PgPool, keep: Keep) -> sqlx::Result<u64> {
-    let interval =
-        |d: Duration| PgInterval { months: 0, days: 0, microseconds: d.as_micros().min(i64::MAX as u128) as i64 };
     let mut total = 0;
     loop {
         let removed = sqlx::query_scalar!(

@@ -13,8 +13,11 @@ pub use health::{QueueHealth, health, position};
 pub use job::{DocumentJob, WebhookJob};
 pub use worker::{WorkerSettings, work};
 
+use std::time::Duration;
+
 use apalis_postgres::PostgresStorage;
 use sqlx::PgPool;
+use sqlx::postgres::types::PgInterval;
 
 /// Creates apalis' schema, then ours, which refers to it.
 pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
@@ -23,4 +26,9 @@ pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
         .await
         .context("the queue's schema (extensions pgcrypto and hstore must be allowed)")?;
     sqlx::migrate!().run(pool).await.context("docreader's schema")
+}
+
+/// As PostgreSQL has it.
+fn interval(duration: Duration) -> PgInterval {
+    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::types::PgInterval;
 use tokio_util::sync::CancellationToken;
+
+use super::interval;
 
 const LOOK: Duration = Duration::from_millis(500);
 /// A worker whose lock is gone has this long to come back, for a restart of the database ends all locks at once.
@@ -26,8 +27,4 @@ async fn look(pool: &PgPool, silence: Duration) -> sqlx::Result<Vec<i32>> {
     sqlx::query_scalar!(r#"select reap_workers($1, $2) as "id!""#, interval(GRACE), interval(silence))
         .fetch_all(pool)
         .await
-}
-
-fn interval(duration: Duration) -> PgInterval {
-    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
 }

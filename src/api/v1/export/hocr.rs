@@ -1,5 +1,6 @@
 use html_escape::encode_text;
 
+use super::on_page;
 use crate::documents::{FoundRow, PageRow};
 
 /// Shows regions where they are, over the page if `page-N.png` is beside the file.
@@ -19,7 +20,7 @@ pub fn hocr(title: &str, pages: &[PageRow], found: &[FoundRow]) -> String {
              style=\"width: {w}px; height: {h}px; background-image: url(page-{n}.png)\">\n",
             n - 1
         );
-        for d in found.iter().filter(|d| d.page == n) {
+        for d in on_page(found, n) {
             let class = match d.label.as_str() {
                 "table" => "ocr_table",
                 "figure" => "ocr_photo",

@@ -126,11 +126,7 @@ fn by_page(
     (content_type, extension, zip_extension): (&'static str, &'static str, &'static str),
     write: impl Fn(&PageRow, &[FoundRow]) -> anyhow::Result<Vec<u8>>,
 ) -> anyhow::Result<File> {
-    let on = |page: &PageRow| {
-        let start = results.found.partition_point(|d| d.page < page.number);
-        let end = results.found.partition_point(|d| d.page <= page.number);
-        &results.found[start..end]
-    };
+    let on = |page: &PageRow| on_page(&results.found, page.number);
     if let (true, Some(page)) = (one_page, results.pages.first()) {
         return Ok(File { content_type, extension, bytes: write(page, on(page))? });
     }
@@ -141,4 +137,11 @@ fn by_page(
         zip.write_all(&write(page, on(page))?)?;
     }
     Ok(File { content_type: "application/zip", extension: zip_extension, bytes: zip.finish()?.into_inner() })
+}
+
+/// A page's part of what was found, which goes by page.
+fn on_page(found: &[FoundRow], number: i32) -> &[FoundRow] {
+    let start = found.partition_point(|d| d.page < number);
+    let end = found.partition_point(|d| d.page <= number);
+    &found[start..end]
 }
