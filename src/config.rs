@@ -258,9 +258,6 @@ pub struct RenderArgs {
     /// CPU time for one page
     #[arg(long, env, default_value_t = 60, value_name = "SECONDS")]
     pub render_timeout_seconds: u64,
-    /// Time for rendering all pages of a document
-    #[arg(long, env, default_value_t = 3600, value_name = "SECONDS")]
-    pub document_timeout_seconds: u64,
     /// Memory of the process that renders, in MiB of address space
     #[arg(long, env, default_value_t = 1024, value_name = "MIB")]
     pub render_memory_mb: u64,
@@ -285,7 +282,6 @@ impl RenderArgs {
             max_pages: self.max_pages,
             page_pixels: self.render_max_megapixels * 1_000_000,
             page_time: Duration::from_secs(self.render_timeout_seconds.max(1)),
-            document_time: Duration::from_secs(self.document_timeout_seconds.max(1)),
             memory: self.render_memory_mb << 20,
         };
         let program = std::env::current_exe().context("the path of this program")?;
@@ -326,6 +322,15 @@ pub struct WorkerArgs {
     /// End, to be started again, when a document leaves this process larger than this
     #[arg(long, env, value_name = "MIB")]
     pub worker_max_memory_mb: Option<u64>,
+    /// Pages that one job takes; a document with more is shared among workers; 0 for any number
+    #[arg(long, env, default_value_t = 32, value_name = "N")]
+    pub chunk_pages: u32,
+    /// Time that the model may take for one page
+    #[arg(long, env, default_value_t = 120, value_name = "SECONDS")]
+    pub page_timeout_seconds: u64,
+    /// Time for rendering and analyzing all pages of a document, all workers' together
+    #[arg(long, env, default_value_t = 14_400, value_name = "SECONDS")]
+    pub document_timeout_seconds: u64,
     #[command(flatten)]
     pub keep: KeepArgs,
 }
@@ -342,8 +347,20 @@ impl WorkerArgs {
     }
 }
 
-pub fn pipeline_settings(render: &RenderArgs, model: &ModelArgs, outbound: &OutboundArgs) -> PipelineSettings {
-    PipelineSettings { zoom: render.render_zoom, crop_min_score: model.crop_min_score, max_file: outbound.max_file() }
+pub fn pipeline_settings(
+    render: &RenderArgs,
+    model: &ModelArgs,
+    outbound: &OutboundArgs,
+    worker: &WorkerArgs,
+) -> PipelineSettings {
+    PipelineSettings {
+        zoom: render.render_zoom,
+        crop_min_score: model.crop_min_score,
+        max_file: outbound.max_file(),
+        chunk_pages: if worker.chunk_pages == 0 { i32::MAX as u32 } else { worker.chunk_pages.min(i32::MAX as u32) },
+        page_time: Duration::from_secs(worker.page_timeout_seconds.max(1)),
+        document_time: Duration::from_secs(worker.document_timeout_seconds.max(1)),
+    }
 }
 
 /// One line that names the setting and the remedy.

@@ -94,7 +94,7 @@ async fn detect_page(
     args: &DetectArgs,
 ) -> anyhow::Result<PageReport> {
     let image = Arc::new(page.image);
-    let detections = detector.detect(image.clone(), None).await?;
+    let detections = detector.detect(image.clone(), None, Duration::from_secs(1 << 30)).await?;
     let analysis = analyze(&image, (page.width_pt, page.height_pt), detections, detector, args.model.crop_min_score)?;
     if let Some(out) = &args.out {
         write(&out.join(format!("page-{number}.png")), &analysis.overlay)?;

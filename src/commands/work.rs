@@ -28,7 +28,7 @@ pub async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     let storage = args.storage.open()?;
     let renderer = args.render.renderer()?;
-    let settings = pipeline_settings(&args.render, &args.model, &args.outbound);
+    let settings = pipeline_settings(&args.render, &args.model, &args.outbound, &args.worker);
     let (outbound, key) = (args.outbound.client()?, args.outbound.signing_key()?);
     storage.check().await.context("AWS_STORAGE_BUCKET_NAME: the bucket does not answer")?;
     let pool = args.database.connect().await?;

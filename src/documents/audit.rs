@@ -9,9 +9,7 @@ pub async fn without_job(pool: &PgPool) -> sqlx::Result<Vec<i64>> {
     sqlx::query_scalar!(
         "select d.id from documents d
          where d.status in ('pending', 'processing') and not exists (
-             select 1 from apalis.jobs j
-             where j.job_type like 'documents%' and j.idempotency_key = document_job_key(d)
-                 and (j.status in ('Pending', 'Queued', 'Running') or (j.status = 'Failed' and j.attempts < j.max_attempts)))
+             select 1 from document_jobs j where j.document_id = d.id and j.live)
          order by d.id"
     )
     .fetch_all(pool)
@@ -21,13 +19,10 @@ pub async fn without_job(pool: &PgPool) -> sqlx::Result<Vec<i64>> {
 /// Ids of jobs that wait or run for documents that are gone, or have ended.
 pub async fn jobs_without_document(pool: &PgPool) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
-        "select j.id from apalis.jobs j
-         where j.job_type like 'documents%'
-             and (j.status in ('Pending', 'Queued', 'Running') or (j.status = 'Failed' and j.attempts < j.max_attempts))
-             and not exists (
-                 select 1 from documents d
-                 where document_job_key(d) = j.idempotency_key and d.status in ('pending', 'processing'))
-         order by j.run_at"
+        r#"select j.id as "id!" from document_jobs j
+           where j.live and not exists (
+               select 1 from documents d where d.id = j.document_id and d.status in ('pending', 'processing'))
+           order by j.run_at"#
     )
     .fetch_all(pool)
     .await

@@ -56,8 +56,7 @@ pub async fn delete(pool: &PgPool, id: i64) -> sqlx::Result<Option<Vec<String>>>
     let mut tx = pool.begin().await?;
     sqlx::query!(
         "delete from apalis.jobs
-         where job_type like 'documents%' and status <> 'Running' and status <> 'Queued'
-             and (idempotency_key = 'document:' || $1::bigint or idempotency_key like 'document:' || $1::bigint || ':%')",
+         where job_type like 'documents%' and status <> 'Running' and status <> 'Queued' and job_document(job) = $1",
         id
     )
     .execute(&mut *tx)

@@ -14,15 +14,13 @@ mod search;
 mod title;
 mod token;
 mod upload;
+mod work;
 
 pub use audit::{KnownKeys, jobs_without_document, known_keys, without_job};
 pub use change::{Changed, cancel, delete, garbage, reprocess, retry, take_garbage};
 pub use delivery::{Attempted, Delivery, Message, deliveries, message, record_attempt};
 pub use detection::{DetectionRow, Hold, PageResult, Saved, save_page};
-pub use document::{
-    Claim, Listed, NewDocument, NewFile, Options, Status, claim, fail, finish, insert, list, release, set_digest,
-    set_page_count,
-};
+pub use document::{Listed, NewDocument, NewFile, Options, Status, insert, list};
 pub use event::{CHANNEL, Event, events_after};
 pub use file_name::{FileName, FileNameError};
 pub use model::{ModelRow, RegisteredModel, model_is_known, models};
@@ -32,3 +30,4 @@ pub use search::{DocumentRow, Filter, by_idempotency_key, get, search, waiting_r
 pub use title::{Title, TitleError};
 pub use token::{Access, Scope, TokenRow, access, create_token, revoke_token, tokens};
 pub use upload::{Upload, expire_uploads, forget_upload, object_is_taken, open_upload, reserve_key};
+pub use work::{Chunk, Claim, Counted, claim, enqueue_chunk, fail, finish, release, set_digest, set_page_count};

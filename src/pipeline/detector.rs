@@ -2,6 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use tokio::sync::{mpsc, oneshot};
@@ -16,11 +18,20 @@ pub enum DetectError {
     Panic(String),
     #[error("the model's thread has ended")]
     Gone,
+    #[error("the page took too long")]
+    TooSlow,
+    #[error("the model does not stop")]
+    Hangs,
 }
+
+/// After its time is over, the model has this long to notice.
+const NOTICE: Duration = Duration::from_secs(30);
 
 struct Request {
     image: Arc<RgbImage>,
     threshold: f32,
+    time: Duration,
+    started: oneshot::Sender<()>,
     answer: oneshot::Sender<Result<Vec<Detection>, DetectError>>,
 }
 
@@ -32,6 +43,7 @@ pub struct Detector {
     sha256: Arc<str>,
     classes: Arc<[String]>,
     threshold: f32,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Detector {
@@ -44,11 +56,19 @@ impl Detector {
             sha256: model.sha256.as_str().into(),
             classes: model.classes.clone().into(),
             threshold,
+            hangs: Arc::default(),
         };
         std::thread::Builder::new().name("model".into()).spawn(move || {
-            while let Some(Request { image, threshold, answer }) = queue.blocking_recv() {
-                let result = catch_unwind(AssertUnwindSafe(|| model.predict(&image, threshold)));
+            while let Some(Request { image, threshold, time, started, answer }) = queue.blocking_recv() {
+                // One that nobody waits for any more is not begun.
+                if started.send(()).is_err() {
+                    continue;
+                }
+                let until = Instant::now() + time;
+                let stop = || answer.is_closed() || Instant::now() > until;
+                let result = catch_unwind(AssertUnwindSafe(|| model.predict_until(&image, threshold, &stop)));
                 let result = match result {
+                    Ok(Err(rcnn::Error::Stopped)) => Err(DetectError::TooSlow),
                     Ok(detections) => detections.map_err(DetectError::from),
                     Err(panic) => Err(DetectError::Panic(panic_message(&*panic))),
                 };
@@ -59,12 +79,32 @@ impl Detector {
         Ok(handle)
     }
 
-    /// Detections with scores above `threshold`, or above the one that was set at the start.
-    pub async fn detect(&self, image: Arc<RgbImage>, threshold: Option<f32>) -> Result<Vec<Detection>, DetectError> {
+    /// Detections with scores above `threshold`, or above the one that was set at the start. The model has `time` from when it
+    /// begins; it also stops when the returned future is dropped.
+    pub async fn detect(
+        &self,
+        image: Arc<RgbImage>,
+        threshold: Option<f32>,
+        time: Duration,
+    ) -> Result<Vec<Detection>, DetectError> {
         let threshold = threshold.unwrap_or(self.threshold);
+        let (started, begun) = oneshot::channel();
         let (answer, result) = oneshot::channel();
-        self.requests.send(Request { image, threshold, answer }).await.map_err(|_| DetectError::Gone)?;
-        result.await.map_err(|_| DetectError::Gone)?
+        let request = Request { image, threshold, time, started, answer };
+        self.requests.send(request).await.map_err(|_| DetectError::Gone)?;
+        begun.await.map_err(|_| DetectError::Gone)?;
+        match tokio::time::timeout(time + NOTICE, result).await {
+            Ok(result) => result.map_err(|_| DetectError::Gone)?,
+            Err(_elapsed) => {
+                self.hangs.store(true, Ordering::Relaxed);
+                Err(DetectError::Hangs)
+            }
+        }
+    }
+
+    /// The model's thread did not stop when it was told to: only the end of the process can help.
+    pub fn hangs(&self) -> bool {
+        self.hangs.load(Ordering::Relaxed)
     }
 
     pub fn name(&self) -> &str {

@@ -1,15 +1,20 @@
 //! A document's job.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use image::RgbImage;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use super::detector::DetectError;
+use super::share::Share;
+use super::source::SourceFile;
 use super::{Analysis, Detector, analyze};
-use crate::documents::{self, Claim, Hold, PageRange, PageResult, RegisteredModel, Saved};
+use crate::documents::{self, Chunk, Claim, Counted, Hold, PageResult, RegisteredModel, Saved};
 use crate::outbound::Outbound;
+use crate::rcnn::Detection;
 use crate::render::{PageImage, PdfDocument, RenderError, Renderer};
 use crate::storage::{ObjectKey, Storage, page_prefix};
 
@@ -25,7 +30,8 @@ pub enum JobError {
     /// The document's own fault, in a sentence for its owner; another attempt would end the same way.
     #[error("{message}")]
     Permanent { code: &'static str, message: String },
-    /// The fault of a server that a client named: worth another attempt, and if that was the last, its owner is told why.
+    /// The fault of a server that a client named, or of a slow machine: worth another attempt, and if that was the last, the
+    /// document's owner is told why.
     #[error("{message}")]
     Elsewhere { code: &'static str, message: String },
     /// The surroundings' fault: worth another attempt.
@@ -50,6 +56,20 @@ pub struct PipelineSettings {
     pub crop_min_score: f32,
     /// Bytes that a file at a URL may have.
     pub max_file: u64,
+    /// Pages that one job takes; a document with more is shared among workers.
+    pub chunk_pages: u32,
+    /// For the model, on one page.
+    pub page_time: Duration,
+    /// For rendering and detection of all pages together.
+    pub document_time: Duration,
+}
+
+/// A worker that is to stop still finishes a page that takes no longer.
+const LAST_PAGE: Duration = Duration::from_secs(6);
+
+struct FinishedPage {
+    detections: usize,
+    took: Duration,
 }
 
 pub struct Pipeline {
@@ -63,43 +83,77 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Processes a document from its first unfinished page on. Running it again, or twice at once, changes nothing.
-    #[tracing::instrument(skip_all, fields(document = document_id))]
-    pub async fn run(&self, document_id: i64, hold: &Hold, stop: &CancellationToken) -> Result<Processed, JobError> {
-        let claim = documents::claim(&self.pool, document_id, self.model.id).await.map_err(transient)?;
+    /// Processes a document, or a chunk of it, from the first unfinished page on. Running it again, or twice at once, changes
+    /// nothing. A large document's first job finds that out and leaves the rest to others, each of which queues the next chunk
+    /// when it begins.
+    #[tracing::instrument(skip_all, fields(document = document_id, chunk = chunk.map(|c| c.number)))]
+    pub async fn run(
+        &self,
+        document_id: i64,
+        chunk: Option<Chunk>,
+        hold: &Hold,
+        stop: &CancellationToken,
+    ) -> Result<Processed, JobError> {
+        let claim = documents::claim(&self.pool, document_id, self.model.id, chunk).await.map_err(transient)?;
         let mut processed = Processed { document_id, pages: 0, detections: 0 };
         let Some(claim) = claim else { return Ok(processed) };
-        let folder = tempfile::tempdir().map_err(transient)?;
-        let path = folder.path().join("document.pdf");
-        if !self.fetch(document_id, &claim, &path, stop).await? {
+        let known = match claim.counted {
+            Some(counted) => Some(self.share(document_id, &claim, counted).await?),
+            None => None,
+        };
+        let file = SourceFile::new().map_err(transient)?;
+        if !self.fetch(document_id, &claim, file.path(), stop).await? {
             return Ok(processed);
         }
-        let mut pdf = self.renderer.open(&path).await.map_err(|e| render_error(e, stop))?;
-        // The child has the file open; a worker that is killed from here on leaves nothing behind.
-        drop(folder);
-        let pages = pdf.pages();
-        let wanted = wanted_pages(&claim, pages)?;
-        let count = wanted.len() as u32;
-        documents::set_page_count(&self.pool, document_id, pages, count).await.map_err(transient)?;
-        for number in wanted {
+        let mut pdf = self.renderer.open(file.path()).await.map_err(|e| render_error(e, stop))?;
+        drop(file);
+        let share = match known {
+            Some(share) => share,
+            None => self.count(document_id, &claim, pdf.pages()).await?,
+        };
+        let mut spent = claim.spent;
+        for number in share.pages {
             if claim.finished_pages.contains(&(number as i32)) {
                 continue;
             }
             if stop.is_cancelled() {
                 return Err(JobError::Stopped);
             }
-            tracing::info!("Running for page {number} of {pages}");
-            let Some(found) = self.page(document_id, hold, &claim, &mut pdf, number, stop).await? else {
+            if spent > self.settings.document_time {
+                let seconds = self.settings.document_time.as_secs();
+                let message = format!("The document took longer than {seconds} s (DOCUMENT_TIMEOUT_SECONDS).");
+                return Err(JobError::Permanent { code: "document_timeout", message });
+            }
+            tracing::info!("Running for page {number} of {}", pdf.pages());
+            let Some(page) = self.page(document_id, hold, &claim, &mut pdf, number, stop).await? else {
                 return Ok(processed);
             };
             processed.pages += 1;
-            processed.detections += found;
+            processed.detections += page.detections;
+            spent += page.took;
         }
         documents::finish(&self.pool, document_id, self.model.id).await.map_err(transient)?;
         Ok(processed)
     }
 
-    /// Renders, detects, uploads and records one page; the number of detections, or `None` if the document is no longer wanted.
+    /// Notes what a document's file was found to be.
+    async fn count(&self, document_id: i64, claim: &Claim, pages_in_file: u32) -> Result<Share, JobError> {
+        let counted = Counted { pages_in_file, chunk_pages: self.settings.chunk_pages };
+        let wanted = Share::of(claim, counted)?.wanted;
+        documents::set_page_count(&self.pool, document_id, counted, wanted).await.map_err(transient)?;
+        self.share(document_id, claim, counted).await
+    }
+
+    /// This job's pages; from here on another worker can take the next ones.
+    async fn share(&self, document_id: i64, claim: &Claim, counted: Counted) -> Result<Share, JobError> {
+        let share = Share::of(claim, counted)?;
+        if let Some(next) = share.next {
+            documents::enqueue_chunk(&self.pool, document_id, &self.model.name, next).await.map_err(transient)?;
+        }
+        Ok(share)
+    }
+
+    /// Renders, detects, uploads and records one page; `None` if the document is no longer wanted.
     async fn page(
         &self,
         document_id: i64,
@@ -108,15 +162,15 @@ impl Pipeline {
         pdf: &mut PdfDocument,
         number: u32,
         stop: &CancellationToken,
-    ) -> Result<Option<usize>, JobError> {
+    ) -> Result<Option<FinishedPage>, JobError> {
         let started = Instant::now();
         let PageImage { image, width_pt, height_pt } =
             pdf.render(number, self.settings.zoom).await.map_err(|e| render_error(e, stop))?;
-        let render_ms = started.elapsed().as_millis() as u32;
+        let render_time = started.elapsed();
         let image = Arc::new(image);
         let started = Instant::now();
-        let detections = self.detector.detect(image.clone(), claim.score_threshold).await.map_err(transient)?;
-        let detect_ms = started.elapsed().as_millis() as u32;
+        let detections = self.detect(&image, number, claim.score_threshold, stop).await?;
+        let detect_time = started.elapsed();
         let (detector, crop_min_score) =
             (self.detector.clone(), claim.crop_min_score.unwrap_or(self.settings.crop_min_score));
         let (width_px, height_px) = image.dimensions();
@@ -128,6 +182,7 @@ impl Pipeline {
         let prefix = page_prefix(document_id, &self.model.slug(), number);
         let (detections, keys) = self.upload(&prefix, analysis).await?;
         let (overlay_key, image_key) = (format!("{prefix}/overlay.png"), format!("{prefix}/page.png"));
+        let (render_ms, detect_ms) = (render_time.as_millis() as u32, detect_time.as_millis() as u32);
         let result = PageResult {
             number,
             width_pt,
@@ -153,7 +208,33 @@ impl Pipeline {
             return Ok(None);
         }
         tracing::info!(page = number, detections = found, crops, render_ms, detect_ms, "page done");
-        Ok(Some(found))
+        Ok(Some(FinishedPage { detections: found, took: render_time + detect_time }))
+    }
+
+    /// Within the time that a page may take, and within seconds when the worker is to stop.
+    async fn detect(
+        &self,
+        image: &Arc<RgbImage>,
+        number: u32,
+        threshold: Option<f32>,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Detection>, JobError> {
+        let stopped = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_PAGE).await;
+        };
+        let result = tokio::select! {
+            result = self.detector.detect(image.clone(), threshold, self.settings.page_time) => result,
+            () = stopped => return Err(JobError::Stopped),
+        };
+        result.map_err(|error| match error {
+            DetectError::TooSlow | DetectError::Hangs => {
+                let seconds = self.settings.page_time.as_secs();
+                let message = format!("Page {number} took longer than {seconds} s to analyze (PAGE_TIMEOUT_SECONDS).");
+                JobError::Elsewhere { code: "detect_timeout", message }
+            }
+            error => transient(error),
+        })
     }
 
     /// Puts page, overlay and crops into the bucket; the rows with their crops' keys, and all keys.
@@ -174,19 +255,6 @@ impl Pipeline {
         let put = |(key, png): (ObjectKey, Vec<u8>)| async move { self.storage.put(&key, &png, "image/png").await };
         stream::iter(objects).map(put).buffer_unordered(4).try_collect::<()>().await.map_err(transient)?;
         Ok((detections, keys))
-    }
-}
-
-/// Numbers of the pages that were asked for and that the file has.
-fn wanted_pages(claim: &Claim, pages: u32) -> Result<Vec<u32>, JobError> {
-    let wrong = |message: String| JobError::Permanent { code: "page_range_empty", message };
-    let range = claim.page_range.as_deref().map(PageRange::parse).transpose().map_err(|e| wrong(e.to_string()))?;
-    let wanted: Vec<u32> = (1..=pages).filter(|&n| range.as_ref().is_none_or(|r| r.contains(n))).collect();
-    match range {
-        Some(range) if wanted.is_empty() => {
-            Err(wrong(format!("The PDF has {pages} pages, none of which is in the range {range} that was asked for.")))
-        }
-        _ => Ok(wanted),
     }
 }
 

@@ -8,6 +8,7 @@ mod document;
 mod garbage;
 mod overlay;
 mod png;
+mod share;
 mod source;
 
 pub use analysis::{Analysis, Crop, analyze};

@@ -1,6 +1,8 @@
 //! Gets a document's file: from the bucket, or from the URL that a client named, once, into the bucket.
 
-use std::path::Path;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncReadExt;
@@ -12,6 +14,24 @@ use crate::documents::{self, Claim};
 use crate::outbound::FetchError;
 use crate::render::RenderError;
 use crate::storage::{ObjectKey, StorageError, UploadError};
+
+/// A temporary file without a name: a worker that is killed leaves nothing behind.
+pub(super) struct SourceFile {
+    path: PathBuf,
+    _file: File,
+}
+
+impl SourceFile {
+    pub fn new() -> std::io::Result<Self> {
+        let file = tempfile::tempfile()?;
+        Ok(Self { path: format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into(), _file: file })
+    }
+
+    /// Good for this process and its children, as long as this lives.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
 
 impl Pipeline {
     /// Puts the file at `path`, and notes its size and digest if they are not known. `false` if the document is gone.

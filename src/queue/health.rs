@@ -44,8 +44,9 @@ pub async fn position(pool: &PgPool, document_id: i64) -> sqlx::Result<Option<i6
                    where other.job_type = own.job_type and other.status = 'Pending'
                        and (other.priority > own.priority or (other.priority = own.priority and other.run_at < own.run_at))
                   ) + 1 as "position!"
-           from apalis.jobs own join documents d on own.idempotency_key = document_job_key(d)
-           where d.id = $1 and own.job_type like 'documents%' and own.status = 'Pending'"#,
+           from apalis.jobs own
+           where own.job_type like 'documents%' and job_document(own.job) = $1 and own.status = 'Pending'
+           order by 1 limit 1"#,
         document_id
     )
     .fetch_optional(pool)

@@ -1,9 +1,14 @@
 use serde::{Deserialize, Serialize};
 
+use crate::documents::Chunk;
+
 /// The arguments of a job in queue `documents`, as the trigger writes them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DocumentJob {
     pub document_id: i64,
+    /// None for the first job of a document.
+    #[serde(default)]
+    pub chunk: Option<Chunk>,
 }
 
 impl DocumentJob {

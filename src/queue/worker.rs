@@ -188,7 +188,11 @@ impl Recycling {
     }
 
     /// A document is through.
-    fn count(&self) {
+    fn count(&self, model_hangs: bool) {
+        if model_hangs {
+            tracing::error!("the model does not stop at a page; ending, to be started again");
+            self.stop.cancel();
+        }
         let documents = self.documents.fetch_add(1, Ordering::Relaxed) + 1;
         let memory = resident_memory();
         let large = self.settings.max_memory.is_some_and(|most| memory > most);
@@ -214,7 +218,7 @@ async fn handle(
     task: TaskId,
 ) -> Result<Processed, BoxDynError> {
     let result = process(job, &context, attempt, task).await;
-    context.recycling.count();
+    context.recycling.count(context.pipeline.detector.hangs());
     result
 }
 
@@ -229,7 +233,7 @@ async fn process(
     let attempt = attempt.current();
     let hold = Hold { job: task.to_string(), worker: context.run.name.clone() };
     // apalis catches panics too, but leaves their jobs marked as running.
-    let outcome = AssertUnwindSafe(context.pipeline.run(id, &hold, &context.run.stop)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(context.pipeline.run(id, job.chunk, &hold, &context.run.stop)).catch_unwind().await;
     let outcome =
         outcome.unwrap_or_else(|_| Err(JobError::Transient(anyhow::anyhow!("a panic, which the log tells of"))));
     match outcome {
@@ -240,7 +244,7 @@ async fn process(
         Err(_) if context.run.lost.is_cancelled() => Err(leave(id)),
         Err(JobError::Lost) => Err(leave(id)),
         Err(JobError::Stopped) => {
-            documents::release(pool, id).await?;
+            documents::release(pool, id, &hold.job).await?;
             tracing::info!(document = id, "handed back");
             Err(DeferredError::new(JobError::Stopped).into())
         }
@@ -254,7 +258,7 @@ async fn process(
             if attempt >= DocumentJob::MAX_ATTEMPTS {
                 documents::fail(pool, id, code, &message).await?;
             } else {
-                documents::release(pool, id).await?;
+                documents::release(pool, id, &hold.job).await?;
             }
             Err(JobError::Elsewhere { code, message }.into())
         }
@@ -268,7 +272,7 @@ async fn process(
         }
         Err(JobError::Transient(error)) => {
             tracing::warn!(document = id, attempt, error = format!("{error:#}"), "attempt failed, another will follow");
-            documents::release(pool, id).await?;
+            documents::release(pool, id, &hold.job).await?;
             Err(JobError::Transient(error).into())
         }
     }

@@ -13,6 +13,8 @@ pub enum Error {
     Device { asked: String, reason: String },
     #[error("model: {0}")]
     Candle(#[from] candle_core::Error),
+    #[error("the prediction was stopped")]
+    Stopped,
     #[error("the image has no pixels")]
     EmptyImage,
 }

@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 use super::config::{FuseType, ModelConfig};
 use super::layers::{Conv, ConvSpec, Norm};
 use super::resnet::ResNet;
-use super::{Error, Result};
+use super::{Error, Result, Stop, go_on};
 
 /// The input's sides must be multiples of this, in pixels.
 pub const SIZE_DIVISIBILITY: usize = 32;
@@ -42,8 +42,8 @@ impl Fpn {
     }
 
     /// [1, 3, H, W] → p2 … p6, each [1, C, H/stride, W/stride].
-    pub fn forward(&self, x: &Tensor) -> Result<Vec<Tensor>> {
-        let bottom_up = self.bottom_up.forward(x)?;
+    pub fn forward(&self, x: &Tensor, stop: Stop<'_>) -> Result<Vec<Tensor>> {
+        let bottom_up = self.bottom_up.forward(x, stop)?;
         let mut features = Vec::with_capacity(5);
         let mut above: Option<Tensor> = None;
         for level in (0..4).rev() {
@@ -55,6 +55,7 @@ impl Fpn {
                     merged = (merged / 2.0)?;
                 }
             }
+            go_on(stop)?;
             features.insert(0, self.output[level].forward(&merged)?);
             above = Some(merged);
         }

@@ -15,7 +15,7 @@ use super::image_input::ModelInput;
 use super::mask::{self, Rle};
 use super::roi_heads::{BoxHead, Instances, MaskHead};
 use super::rpn::Rpn;
-use super::{Error, Result};
+use super::{Error, Result, Stop, go_on};
 
 /// The files that weights may be in, in the order in which they are looked for.
 const WEIGHTS: [&str; 3] = ["model.safetensors", "model_final.safetensors", "model_final.pth"];
@@ -104,11 +104,16 @@ impl Model {
 
     /// Finds what the network was trained to find, with scores above `threshold`, best first.
     pub fn predict(&self, image: &RgbImage, threshold: f32) -> Result<Vec<Detection>> {
+        self.predict_until(image, threshold, &|| false)
+    }
+
+    /// The same; ends with [`Error::Stopped`] soon after `stop` says so.
+    pub fn predict_until(&self, image: &RgbImage, threshold: f32, stop: Stop<'_>) -> Result<Vec<Detection>> {
         let input = ModelInput::new(image, &self.config, &self.device)?;
-        let features = self.backbone.forward(&input.tensor)?;
-        let instances = self.detect(&features, &input, threshold)?;
+        let features = self.backbone.forward(&input.tensor, stop)?;
+        let instances = self.detect(&features, &input, threshold, stop)?;
         let masks = match &self.mask_head {
-            Some(head) => Some((head.side(), head.forward(&features, &instances)?)),
+            Some(head) => Some((head.side(), head.forward(&features, &instances, stop)?)),
             None => None,
         };
         drop(features);
@@ -128,10 +133,11 @@ impl Model {
     }
 
     /// Proposals, box head and selection, in pixels of the resized image.
-    pub fn detect(&self, features: &[Tensor], input: &ModelInput, threshold: f32) -> Result<Instances> {
+    fn detect(&self, features: &[Tensor], input: &ModelInput, threshold: f32, stop: Stop<'_>) -> Result<Instances> {
         let size = (input.width, input.height);
-        let proposals = self.rpn.forward(features, size.0, size.1)?;
+        let proposals = self.rpn.forward(features, size.0, size.1, stop)?;
         let pooled = self.box_head.pooler.forward(features, &proposals.boxes)?;
+        go_on(stop)?;
         let (logits, deltas) = self.box_head.forward(&pooled)?;
         self.box_head.select(&proposals, &logits, &deltas, size, threshold)
     }

@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use super::config::Resnets;
 use super::layers::{Conv, ConvSpec, Norm};
-use super::{Error, Result};
+use super::{Error, Result, Stop, go_on};
 
 /// Stem (stride 4) and stages res2 to res5 (strides 4 to 32).
 #[derive(Debug)]
@@ -55,13 +55,14 @@ impl ResNet {
     }
 
     /// [1, 3, H, W] → res2 … res5, each [1, C·2ⁱ, H/2ⁱ⁺², W/2ⁱ⁺²].
-    pub fn forward(&self, x: &Tensor) -> Result<Vec<Tensor>> {
+    pub fn forward(&self, x: &Tensor, stop: Stop<'_>) -> Result<Vec<Tensor>> {
         let x = self.stem.forward(x)?.relu()?;
         // After a ReLU nothing is below zero, so padding with zeros is max-pooling's own padding.
         let mut x = x.pad_with_zeros(2, 1, 1)?.pad_with_zeros(3, 1, 1)?.max_pool2d_with_stride(3, 2)?;
         let mut features = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
             for block in stage {
+                go_on(stop)?;
                 x = block.forward(&x)?;
             }
             features.push(x.clone());

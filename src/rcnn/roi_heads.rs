@@ -9,7 +9,7 @@ use super::config::{Config, ModelConfig, RoiMaskHead};
 use super::layers::{Conv, ConvSpec, Norm};
 use super::pooler::Pooler;
 use super::rpn::Proposals;
-use super::{Error, Result};
+use super::{Error, Result, Stop, go_on};
 
 /// How many RoIs the mask head takes at once; it bounds the memory that its 28 × 28 maps take.
 const MASK_CHUNK: usize = 32;
@@ -156,9 +156,10 @@ impl MaskHead {
     }
 
     /// Mask probabilities of each instance's own class, as [N, 2R, 2R] row by row.
-    pub fn forward(&self, features: &[Tensor], instances: &Instances) -> Result<Vec<Vec<f32>>> {
+    pub fn forward(&self, features: &[Tensor], instances: &Instances, stop: Stop<'_>) -> Result<Vec<Vec<f32>>> {
         let mut masks = Vec::with_capacity(instances.boxes.len());
         for (boxes, classes) in instances.boxes.chunks(MASK_CHUNK).zip(instances.classes.chunks(MASK_CHUNK)) {
+            go_on(stop)?;
             let mut x = self.pooler.forward(features, boxes)?;
             for conv in &self.convs {
                 x = conv.forward(&x)?.relu()?;

@@ -8,7 +8,7 @@ use super::boxes::{Box2, Candidate, apply_deltas, batched_nms, clip};
 use super::config::ModelConfig;
 use super::fpn::STRIDES;
 use super::layers::{Conv, ConvSpec, Norm};
-use super::{Error, Result};
+use super::{Error, Result, Stop, go_on};
 
 /// Class-agnostic regions in pixels of the resized image, best first, with their objectness logits.
 #[derive(Debug, Clone, Default)]
@@ -58,9 +58,10 @@ impl Rpn {
     }
 
     /// Proposals from p2 … p6 for a resized image of `width` × `height` pixels (before padding).
-    pub fn forward(&self, features: &[Tensor], width: usize, height: usize) -> Result<Proposals> {
+    pub fn forward(&self, features: &[Tensor], width: usize, height: usize, stop: Stop<'_>) -> Result<Proposals> {
         let mut candidates = vec![];
         for (level, feature) in features.iter().enumerate() {
+            go_on(stop)?;
             let x = self.conv.forward(feature)?.relu()?;
             let logits = self.objectness_logits.forward(&x)?;
             let deltas = self.anchor_deltas.forward(&x)?;

@@ -23,8 +23,6 @@ pub enum RenderError {
     PageDamaged { page: u32, reason: String },
     #[error("{what} took longer than the limit of {seconds} s (RENDER_TIMEOUT_SECONDS).")]
     Timeout { what: String, seconds: u64 },
-    #[error("The document took longer than the limit of {seconds} s to render (DOCUMENT_TIMEOUT_SECONDS).")]
-    DocumentTimeout { seconds: u64 },
     #[error("{what} made the renderer crash ({how}); the file may be malicious or need more than RENDER_MEMORY_MB.")]
     Crashed { what: String, how: String },
     /// The machine's fault, not the document's: worth trying again.
@@ -49,7 +47,7 @@ impl RenderError {
             Self::TooManyPages { .. } => "too_many_pages",
             Self::PageTooLarge { .. } => "page_too_large",
             Self::PageDamaged { .. } => "page_damaged",
-            Self::Timeout { .. } | Self::DocumentTimeout { .. } => "render_timeout",
+            Self::Timeout { .. } => "render_timeout",
             Self::Crashed { .. } => "render_crash",
             Self::Setup(_) => "renderer_unavailable",
         }

@@ -81,14 +81,14 @@ fn stages_match(name: &str) {
     let input = ModelInput::new(&image, &model.config, &Device::Cpu).unwrap();
     assert_eq!(values(&input.tensor), values(&want["input"]), "input");
 
-    let features = model.backbone.forward(&input.tensor).unwrap();
+    let features = model.backbone.forward(&input.tensor, &|| false).unwrap();
     for (level, feature) in features.iter().enumerate() {
         let stage = format!("feat.p{}", level + 2);
         assert_eq!(feature.dims(), want[&stage].dims());
         assert_close(&stage, &values(feature), &want[&stage], FEATURE_TOLERANCE);
     }
 
-    let proposals = model.rpn.forward(&features, input.width, input.height).unwrap();
+    let proposals = model.rpn.forward(&features, input.width, input.height, &|| false).unwrap();
     let reference = Proposals {
         boxes: want["proposal_boxes"].to_vec2().unwrap().iter().map(|b: &Vec<f32>| [b[0], b[1], b[2], b[3]]).collect(),
         logits: want["objectness_logits"].to_vec1().unwrap(),

@@ -7,8 +7,11 @@ use nix::sys::signal::Signal;
 use crate::common::pdf::pages;
 use crate::common::{TestApp, fixture};
 
+/// One job a document.
+const WHOLE: &[(&str, &str)] = &[("CHUNK_PAGES", "0")];
+
 /// Each page's rows are there once, as one worker alone would have written them.
-async fn assert_whole(app: &TestApp, id: i64) {
+pub async fn assert_whole(app: &TestApp, id: i64) {
     assert_eq!(app.finished(id).await, ("done".into(), 58, None));
     assert_eq!(app.count("select count(*) from pages").await, 58);
     assert_eq!(app.count("select count(distinct number) from pages where number between 1 and 58").await, 58);
@@ -25,12 +28,12 @@ async fn assert_whole(app: &TestApp, id: i64) {
 async fn a_killed_worker_is_replaced() {
     let app = TestApp::new().await;
     let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
-    let first = app.work(&[]);
+    let first = app.work(WHOLE);
     app.until(id, |(_, pages, _)| *pages >= 5).await;
     first.signal(Signal::SIGKILL);
     let done_by_first = app.status(id).await.1;
     assert!(done_by_first < 58);
-    let second = app.work(&[]);
+    let second = app.work(WHOLE);
     assert_whole(&app, id).await;
     // It went on where the first had stopped.
     assert!(!second.log().contains("Running for page 4 of 58"));
@@ -55,7 +58,7 @@ async fn death_is_noticed_in_seconds() {
     const KILLS: usize = 5;
     let app = TestApp::new().await;
     let pdf = pages(12);
-    let mut workers = vec![app.work(&[]), app.work(&[])];
+    let mut workers = vec![app.work(WHOLE), app.work(WHOLE)];
     let mut times = vec![];
     for kill in 0..KILLS {
         let id = app.insert(&format!("document {kill}"), &pdf).await;
@@ -66,7 +69,7 @@ async fn death_is_noticed_in_seconds() {
         let victim = workers.iter().position(|w| w.pid() == pid).unwrap();
         workers.swap_remove(victim).signal(Signal::SIGKILL);
         let killed = Instant::now();
-        workers.push(app.work(&[]));
+        workers.push(app.work(WHOLE));
         let taken = "select count(*) from apalis.jobs where status = 'Running' and attempts = 1";
         while app.count(taken).await == 0 {
             assert!(killed.elapsed() < Duration::from_secs(20), "nobody takes it");
@@ -85,9 +88,9 @@ async fn death_is_noticed_in_seconds() {
 async fn a_worker_that_stands_still_is_replaced() {
     let app = TestApp::new().await;
     let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
-    let first = app.work(&[]);
+    let first = app.work(WHOLE);
     app.until(id, |(_, pages, _)| *pages >= 3).await;
-    let _second = app.work(&[("WORKER_SILENCE_SECONDS", "10")]);
+    let _second = app.work(&[WHOLE[0], ("WORKER_SILENCE_SECONDS", "10")]);
     first.signal(Signal::SIGSTOP);
     let stopped = Instant::now();
     let before = app.status(id).await.1;
@@ -113,10 +116,10 @@ async fn a_document_that_kills_its_workers_is_given_up() {
     let id = app.insert("poison", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
     // Four have died of it already.
     sqlx::raw_sql("update apalis.jobs set attempts = 4").execute(&app.pool).await.unwrap();
-    let first = app.work(&[]);
+    let first = app.work(WHOLE);
     app.until(id, |(_, pages, _)| *pages >= 1).await;
     first.signal(Signal::SIGKILL);
-    let second = app.work(&[]);
+    let second = app.work(WHOLE);
     let (status, _, error) = app.finished(id).await;
     assert_eq!(status, "failed");
     assert!(error.unwrap().starts_with("The worker died 5 times while it was at this document"));
@@ -129,7 +132,7 @@ async fn a_document_that_kills_its_workers_is_given_up() {
 async fn a_stopped_worker_hands_back_at_the_next_page() {
     let app = TestApp::new().await;
     let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
-    let mut first = app.work(&[]);
+    let mut first = app.work(WHOLE);
     app.until(id, |(_, pages, _)| *pages >= 3).await;
     let asked = Instant::now();
     first.signal(Signal::SIGTERM);
@@ -140,7 +143,7 @@ async fn a_stopped_worker_hands_back_at_the_next_page() {
     let job: (String, i32) =
         sqlx::query_as("select status, attempts from apalis.jobs").fetch_one(&app.pool).await.unwrap();
     assert_eq!(job, ("Pending".into(), 0), "handing back costs no attempt");
-    let _second = app.work(&[]);
+    let _second = app.work(WHOLE);
     assert_whole(&app, id).await;
 }
 
@@ -164,7 +167,7 @@ async fn a_worker_that_has_worked_enough_ends() {
 async fn sigquit_ends_a_worker_at_once() {
     let app = TestApp::new().await;
     let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
-    let mut worker = app.work(&[]);
+    let mut worker = app.work(WHOLE);
     app.until(id, |(_, pages, _)| *pages >= 1).await;
     worker.signal(Signal::SIGQUIT);
     let asked = Instant::now();

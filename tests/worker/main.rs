@@ -4,5 +4,6 @@
 mod common;
 
 mod bad_documents;
+mod chunks;
 mod handover;
 mod results;

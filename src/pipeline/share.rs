@@ -1,0 +1,85 @@
+//! Which pages of a document a job is for.
+
+use super::JobError;
+use crate::documents::{Chunk, Claim, Counted, PageRange};
+
+/// A job's part of a document.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Numbers of its pages, from 1.
+    pub pages: Vec<u32>,
+    /// What another job is for.
+    pub next: Option<Chunk>,
+    /// Pages of all chunks together.
+    pub wanted: u32,
+}
+
+impl Share {
+    pub fn of(claim: &Claim, counted: Counted) -> Result<Self, JobError> {
+        let wanted = wanted_pages(claim.page_range.as_deref(), counted.pages_in_file)?;
+        let mut chunks = wanted.chunks(counted.chunk_pages.max(1) as usize).skip(claim.chunk.number as usize);
+        let pages = chunks.next().unwrap_or_default().to_vec();
+        let next = chunks.next().map(|_| Chunk { number: claim.chunk.number + 1, ..claim.chunk });
+        Ok(Self { pages, next, wanted: wanted.len() as u32 })
+    }
+}
+
+/// Numbers of the pages that were asked for and that the file has.
+fn wanted_pages(range: Option<&str>, pages: u32) -> Result<Vec<u32>, JobError> {
+    let wrong = |message: String| JobError::Permanent { code: "page_range_empty", message };
+    let range = range.map(PageRange::parse).transpose().map_err(|e| wrong(e.to_string()))?;
+    let wanted: Vec<u32> = (1..=pages).filter(|&n| range.as_ref().is_none_or(|r| r.contains(n))).collect();
+    match range {
+        Some(range) if wanted.is_empty() => {
+            Err(wrong(format!("The PDF has {pages} pages, none of which is in the range {range} that was asked for.")))
+        }
+        _ => Ok(wanted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(range: Option<&str>, pages_in_file: u32, number: u32) -> Share {
+        let claim = Claim {
+            chunk: Chunk { generation: 3, number },
+            counted: None,
+            object_key: String::new(),
+            source_url: None,
+            sha256: None,
+            page_range: range.map(str::to_owned),
+            score_threshold: None,
+            crop_min_score: None,
+            finished_pages: vec![],
+            spent: std::time::Duration::ZERO,
+        };
+        Share::of(&claim, Counted { pages_in_file, chunk_pages: 4 }).unwrap()
+    }
+
+    #[test]
+    fn chunks_make_up_the_document() {
+        for (range, pages, expected) in [
+            (None, 1, vec![1]),
+            (None, 4, vec![1, 2, 3, 4]),
+            (None, 9, (1..=9).collect()),
+            (Some("2-3,7-11"), 10, vec![2, 3, 7, 8, 9, 10]),
+        ] {
+            let (mut all, mut number) = (vec![], 0);
+            loop {
+                let part = share(range, pages, number);
+                assert!(!part.pages.is_empty() && part.pages.len() <= 4 && part.wanted as usize == expected.len());
+                all.extend(part.pages);
+                let Some(next) = part.next else { break };
+                assert_eq!((next.generation, next.number), (3, number + 1));
+                number = next.number;
+            }
+            assert_eq!(all, expected);
+        }
+    }
+
+    #[test]
+    fn a_chunk_beyond_the_end_has_no_pages() {
+        assert_eq!(share(None, 4, 1), Share { pages: vec![], next: None, wanted: 4 });
+    }
+}
