@@ -65,6 +65,11 @@ impl TestApp {
     /// A migrated database of its own and an empty bucket.
     pub async fn new() -> Self {
         let (admin, template) = postgres();
+        Self::on(admin, template).await
+    }
+
+    /// The same on a server of the caller's: the address of a database to connect to, and that of database `NAME`.
+    pub async fn on(admin: &str, template: &str) -> Self {
         let name = format!("test_{}", uuid::Uuid::new_v4().simple());
         let pool = PgPool::connect(admin).await.unwrap();
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&pool).await.unwrap();
@@ -105,8 +110,13 @@ impl TestApp {
     }
 
     pub fn start(&self, args: &[&str], settings: &[(&str, &str)]) -> App {
+        self.start_by(&[], args, settings)
+    }
+
+    /// Starts the app by another program, which is to replace itself by it.
+    pub fn start_by(&self, launcher: &[&str], args: &[&str], settings: &[(&str, &str)]) -> App {
         let own = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        App::start(args, self.environment.iter().cloned().chain(own), self.folder.path())
+        App::start_by(launcher, args, self.environment.iter().cloned().chain(own), self.folder.path())
     }
 
     /// Registers an object as a document, as an admin would with plain SQL.

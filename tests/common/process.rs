@@ -19,10 +19,22 @@ pub struct App {
 
 impl App {
     pub fn start(args: &[&str], environment: impl IntoIterator<Item = (String, String)>, folder: &Path) -> Self {
+        Self::start_by(&[], args, environment, folder)
+    }
+
+    /// By another program, which is to replace itself by the app.
+    pub fn start_by(
+        launcher: &[&str],
+        args: &[&str],
+        environment: impl IntoIterator<Item = (String, String)>,
+        folder: &Path,
+    ) -> Self {
         let log = folder.join(format!("{}.log", uuid::Uuid::new_v4()));
         let file = File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_app"))
-            .args(args)
+        let words: Vec<&str> =
+            launcher.iter().copied().chain([env!("CARGO_BIN_EXE_app")]).chain(args.iter().copied()).collect();
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(environment)

@@ -1,6 +1,7 @@
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use docreader::embedded::S3Server;
+use docreader::embedded::{Postgres, S3Server};
 use nix::sys::signal::Signal;
 
 use crate::common::{App, TestApp, fixture};
@@ -48,11 +49,43 @@ async fn live(app: &TestApp) -> Option<i64> {
     sqlx::query_scalar(sql).fetch_one(&app.pool).await.ok()
 }
 
+/// A PostgreSQL of one's own, to be restarted.
+struct Database {
+    folder: PathBuf,
+    server: Option<Postgres>,
+}
+
+impl Database {
+    async fn start() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pg-{}", std::process::id())).join("chaos");
+        let server = Some(Postgres::start(&folder).await.unwrap());
+        Self { folder, server }
+    }
+
+    async fn restart(&mut self, away: Duration) {
+        self.server.take().unwrap().stop().await;
+        tokio::time::sleep(away).await;
+        self.server = Some(Postgres::start(&self.folder).await.unwrap());
+    }
+}
+
+const SETTINGS: &[(&str, &str)] = &[("WORKER_SILENCE_SECONDS", "10"), ("CHUNK_PAGES", "2")];
+
 /// One of the things that happen.
-async fn fault(app: &mut TestApp, workers: &mut [App], random: &mut Random, step: usize) -> &'static str {
-    let settings = [("WORKER_SILENCE_SECONDS", "10")];
+async fn fault(
+    app: &mut TestApp,
+    database: &mut Database,
+    workers: &mut [App],
+    random: &mut Random,
+    step: usize,
+    outage: Duration,
+) -> &'static str {
     let victim = random.below(WORKERS);
-    match step % 7 {
+    match step % 9 {
+        _ if step == 8 || step == 20 => {
+            database.restart(Duration::from_secs(2)).await;
+            "PostgreSQL is restarted"
+        }
         // The database loses all its connections at once.
         3 => {
             let end = "select pg_terminate_backend(pid) from pg_stat_activity
@@ -64,15 +97,26 @@ async fn fault(app: &mut TestApp, workers: &mut [App], random: &mut Random, step
             let endpoint = app.s3.as_ref().unwrap().endpoint();
             let port = endpoint.rsplit(':').next().unwrap().parse().unwrap();
             app.s3 = None;
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            tokio::time::sleep(outage).await;
             app.s3 = Some(S3Server::start(&app.folder.path().join("s3"), port, "key", "secret").await.unwrap());
-            "no S3 for 3 s"
+            "no S3 for a while"
         }
         6 => {
             workers[victim].signal(Signal::SIGSTOP);
             tokio::time::sleep(Duration::from_secs(2)).await;
             workers[victim].signal(Signal::SIGCONT);
             "a worker stands still for 2 s"
+        }
+        7 if !workers[victim].children().is_empty() => {
+            let signal = |signal| {
+                for child in workers[victim].children() {
+                    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), signal);
+                }
+            };
+            signal(Signal::SIGSTOP);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            signal(Signal::SIGCONT);
+            "a render child stands still for 1 s"
         }
         1 if !workers[victim].children().is_empty() => {
             for child in workers[victim].children() {
@@ -82,7 +126,7 @@ async fn fault(app: &mut TestApp, workers: &mut [App], random: &mut Random, step
         }
         _ => {
             workers[victim].signal(Signal::SIGKILL);
-            workers[victim] = app.work(&settings);
+            workers[victim] = app.work(SETTINGS);
             "a worker is killed"
         }
     }
@@ -90,8 +134,12 @@ async fn fault(app: &mut TestApp, workers: &mut [App], random: &mut Random, step
 
 #[tokio::test]
 async fn nothing_is_lost_or_done_twice() {
-    let count = std::env::var("CHAOS_DOCUMENTS").map_or(24, |n| n.parse().unwrap());
-    let mut app = TestApp::new().await;
+    let count = std::env::var("CHAOS_DOCUMENTS").map_or(18, |n| n.parse().unwrap());
+    // A long outage is for a long run.
+    let outage = Duration::from_secs(if count < 100 { 3 } else { 20 });
+    let mut database = Database::start().await;
+    let server = database.server.as_ref().unwrap();
+    let mut app = TestApp::on(&server.url_of("postgres"), &server.url_of("NAME")).await;
     // What an undisturbed worker finds.
     let reference = insert(&app, 1).await[0];
     let calm = app.work(&[]);
@@ -104,15 +152,15 @@ async fn nothing_is_lost_or_done_twice() {
     }
 
     let ids = insert(&app, count).await;
-    let mut workers: Vec<App> = (0..WORKERS).map(|_| app.work(&[("WORKER_SILENCE_SECONDS", "10")])).collect();
+    let mut workers: Vec<App> = (0..WORKERS).map(|_| app.work(SETTINGS)).collect();
     let (started, mut random, mut faults) = (Instant::now(), Random(7), vec![]);
     while live(&app).await != Some(0) {
-        assert!(started.elapsed() < Duration::from_secs(60 + 10 * count as u64), "{:?} are not done", live(&app).await);
+        assert!(started.elapsed() < Duration::from_secs(90 + 10 * count as u64), "{:?} are not done", live(&app).await);
         tokio::time::sleep(BETWEEN_FAULTS).await;
         // Most of it in a storm; then it must come to an end by itself.
         if faults.len() < 2 * count {
             let step = faults.len();
-            faults.push(fault(&mut app, &mut workers, &mut random, step).await);
+            faults.push(fault(&mut app, &mut database, &mut workers, &mut random, step, outage).await);
         }
     }
     let took = started.elapsed();

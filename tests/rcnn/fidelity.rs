@@ -110,7 +110,7 @@ fn stages_match(name: &str) {
     assert_close("boxes_resized", instances.boxes.as_flattened(), &want["boxes_resized"], STAGE_TOLERANCE);
 
     if let Some(head) = &model.mask_head {
-        let masks = head.forward(&features, &instances).unwrap().concat();
+        let masks = head.forward(&features, &instances, &|| false).unwrap().concat();
         assert_close("mask_probs", &masks, &want["mask_probs"], STAGE_TOLERANCE);
     } else {
         assert!(!want.contains_key("mask_probs"));
