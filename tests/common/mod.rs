@@ -61,6 +61,20 @@ fn remove_stale(base: &Path) {
     }
 }
 
+/// The address of a new, empty database.
+pub async fn database() -> String {
+    let (admin, template) = postgres();
+    create_database(admin, template).await
+}
+
+async fn create_database(admin: &str, template: &str) -> String {
+    let name = format!("test_{}", uuid::Uuid::new_v4().simple());
+    let pool = PgPool::connect(admin).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&pool).await.unwrap();
+    pool.close().await;
+    template.replace("NAME", &name)
+}
+
 impl TestApp {
     /// A migrated database of its own and an empty bucket.
     pub async fn new() -> Self {
@@ -70,11 +84,7 @@ impl TestApp {
 
     /// The same on a server of the caller's: the address of a database to connect to, and that of database `NAME`.
     pub async fn on(admin: &str, template: &str) -> Self {
-        let name = format!("test_{}", uuid::Uuid::new_v4().simple());
-        let pool = PgPool::connect(admin).await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&pool).await.unwrap();
-        pool.close().await;
-        let url = template.replace("NAME", &name);
+        let url = create_database(admin, template).await;
         let pool = PgPoolOptions::new().max_connections(4).connect(&url).await.unwrap();
         queue::migrate(&pool).await.unwrap();
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -184,6 +194,21 @@ pub fn open_storage(endpoint: &str) -> Storage {
 
 pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// The default model, with pages blown up until each takes seconds.
+pub fn slow_model(folder: &Path) -> PathBuf {
+    let (default, slow) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default"), folder.join("slow"));
+    std::fs::create_dir(&slow).unwrap();
+    for name in ["model.safetensors", "classes.txt"] {
+        std::fs::copy(default.join(name), slow.join(name)).unwrap();
+    }
+    let config = std::fs::read_to_string(default.join("config.yaml")).unwrap();
+    let large = config.replace("MIN_SIZE_TEST: 480", "MIN_SIZE_TEST: 4000");
+    let large = large.replace("MAX_SIZE_TEST: 800", "MAX_SIZE_TEST: 4096");
+    assert!(large.contains(": 4000") && large.contains(": 4096"), "{config}");
+    std::fs::write(slow.join("config.yaml"), large).unwrap();
+    slow
 }
 
 pub fn sample() -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::common::pdf::pages;
-use crate::common::{TestApp, fixture};
+use crate::common::{TestApp, fixture, slow_model};
 use crate::handover::assert_whole;
 
 fn large() -> Vec<u8> {
@@ -126,16 +126,7 @@ async fn another_model_takes_the_whole_document_over() {
 #[tokio::test]
 async fn a_page_that_takes_too_long_fails_its_document() {
     let app = TestApp::new().await;
-    let folder = app.folder.path().join("slow");
-    std::fs::create_dir(&folder).unwrap();
-    for name in ["model.safetensors", "classes.txt", "config.yaml"] {
-        std::fs::copy(format!("models/default/{name}"), folder.join(name)).unwrap();
-    }
-    let config = std::fs::read_to_string(folder.join("config.yaml")).unwrap();
-    let config = config.replace("MIN_SIZE_TEST: 480", "MIN_SIZE_TEST: 4000");
-    let config = config.replace("MAX_SIZE_TEST: 800", "MAX_SIZE_TEST: 4096");
-    assert!(config.contains("MIN_SIZE_TEST: 4000") && config.contains("MAX_SIZE_TEST: 4096"), "{config}");
-    std::fs::write(folder.join("config.yaml"), config).unwrap();
+    let folder = slow_model(app.folder.path());
     let id = app.insert("slow", &pages(1)).await;
     sqlx::raw_sql("update apalis.jobs set attempts = 4").execute(&app.pool).await.unwrap();
     let settings = [("MODEL_PATH", folder.to_str().unwrap()), ("PAGE_TIMEOUT_SECONDS", "1")];
