@@ -9,12 +9,13 @@ use super::WebhookJob;
 use super::worker::{POLL, Run, config};
 use crate::pipeline::{Courier, JobError};
 
-/// Receivers may be slow; that must not keep others waiting.
-const AT_A_TIME: usize = 8;
+/// Receivers may be slow, which must not keep others waiting. As many are fetched at once: with one at a time, fetching would take far longer
+/// than sending.
+const AT_A_TIME: usize = 100;
 
 pub(super) async fn run(run: Run, courier: Arc<Courier>) -> Result<(), WorkerError> {
     let backend = PostgresStorage::<WebhookJob>::new(&courier.pool)
-        .with_config(config(WebhookJob::QUEUE))
+        .with_config(config(WebhookJob::QUEUE).batch_size(AT_A_TIME))
         .poll_with_interval(POLL);
     WorkerBuilder::new(run.name)
         .backend(backend)

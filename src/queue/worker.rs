@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
-use futures_util::FutureExt;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -84,12 +85,15 @@ pub async fn work(
             run_documents(queue, context, settings)
         })
     };
-    tokio::join!(
-        documents(DocumentJob::QUEUE),
-        documents(&own_queue),
-        webhooks,
-        reaper::reap(&pipeline.pool, settings.silence, &stop)
-    );
+    // Not `join!`, with which a wake of one polls all: apalis fetches each time that it is polled, so that its workers would keep each
+    // other, and the database, busy for ever.
+    let all = [
+        documents(DocumentJob::QUEUE).boxed_local(),
+        documents(&own_queue).boxed_local(),
+        webhooks.boxed_local(),
+        reaper::reap(&pipeline.pool, settings.silence, &stop).boxed_local(),
+    ];
+    FuturesUnordered::from_iter(all).collect::<()>().await;
     tokio::task::spawn_blocking(move || presence.end()).await?;
     Ok(())
 }
