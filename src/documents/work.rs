@@ -16,7 +16,9 @@ pub struct Chunk {
 /// A document that a worker may start on.
 #[derive(Debug)]
 pub struct Claim {
-    pub chunk: Chunk,
+    /// None for the document's first job, which is for all of it if it is small.
+    pub chunk: Option<Chunk>,
+    pub generation: i32,
     /// Pages of each chunk, and of the file, if they have been counted.
     pub counted: Option<Counted>,
     pub object_key: String,
@@ -33,7 +35,7 @@ pub struct Claim {
     pub spent: Duration,
 }
 
-/// What chunk 0 finds out about a document.
+/// What the first job finds out about a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
     pub pages_in_file: u32,
@@ -42,7 +44,7 @@ pub struct Counted {
 }
 
 /// Marks a document as being processed by a model; `None` if it is gone, canceled or finished, or no longer wants this chunk.
-/// If another model was at it, chunks begin anew: the claim is for chunk 0 then, whichever was asked for.
+/// If another model was at it, chunks begin anew: a claim is for chunk 0 then, whichever was asked for.
 pub async fn claim(pool: &PgPool, id: i64, model_id: i64, chunk: Option<Chunk>) -> sqlx::Result<Option<Claim>> {
     let mut tx = pool.begin().await?;
     // A statement of its own: one that waits for a lock does not see pages that were committed meanwhile.
@@ -52,11 +54,9 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64, chunk: Option<Chunk>) 
     );
     let Some(found) = found.fetch_optional(&mut *tx).await? else { return Ok(None) };
     let taken_over = found.model_id != Some(model_id);
-    let number = match chunk {
-        _ if taken_over => 0,
-        Some(chunk) if chunk.generation != found.generation => return Ok(None),
-        chunk => chunk.map_or(0, |c| c.number),
-    };
+    if chunk.is_some_and(|c| !taken_over && c.generation != found.generation) {
+        return Ok(None);
+    }
     let row = sqlx::query!(
         "update documents set status = 'processing', started_at = coalesce(started_at, now()), model_id = $2,
              generation = generation + case when $3 then 1 else 0 end,
@@ -80,7 +80,8 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64, chunk: Option<Chunk>) 
     tx.commit().await?;
     let counted = row.pages_in_file.zip(row.chunk_pages);
     Ok(Some(Claim {
-        chunk: Chunk { generation: row.generation, number },
+        chunk: chunk.map(|c| Chunk { generation: row.generation, number: if taken_over { 0 } else { c.number } }),
+        generation: row.generation,
         counted: counted
             .map(|(pages, chunk)| Counted { pages_in_file: pages.unsigned_abs(), chunk_pages: chunk.unsigned_abs() }),
         object_key: row.object_key,

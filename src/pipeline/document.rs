@@ -84,8 +84,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Processes a document, or a chunk of it, from the first unfinished page on. Running it again, or twice at once, changes
-    /// nothing. A large document's first job finds that out and leaves the rest to others, each of which queues the next chunk
-    /// when it begins.
+    /// nothing. A large document's first job finds that out and queues the first chunk; each chunk queues the next when it begins.
     #[tracing::instrument(skip_all, fields(document = document_id, chunk = chunk.map(|c| c.number)))]
     pub async fn run(
         &self,

@@ -16,11 +16,19 @@ pub(super) struct Share {
 
 impl Share {
     pub fn of(claim: &Claim, counted: Counted) -> Result<Self, JobError> {
-        let wanted = wanted_pages(claim.page_range.as_deref(), counted.pages_in_file)?;
-        let mut chunks = wanted.chunks(counted.chunk_pages.max(1) as usize).skip(claim.chunk.number as usize);
+        let pages = wanted_pages(claim.page_range.as_deref(), counted.pages_in_file)?;
+        let (wanted, size) = (pages.len() as u32, counted.chunk_pages.max(1));
+        let Some(chunk) = claim.chunk else {
+            if wanted <= size {
+                return Ok(Self { pages, next: None, wanted });
+            }
+            let next = Some(Chunk { generation: claim.generation, number: 0 });
+            return Ok(Self { pages: vec![], next, wanted });
+        };
+        let mut chunks = pages.chunks(size as usize).skip(chunk.number as usize);
         let pages = chunks.next().unwrap_or_default().to_vec();
-        let next = chunks.next().map(|_| Chunk { number: claim.chunk.number + 1, ..claim.chunk });
-        Ok(Self { pages, next, wanted: wanted.len() as u32 })
+        let next = chunks.next().map(|_| Chunk { number: chunk.number + 1, ..chunk });
+        Ok(Self { pages, next, wanted })
     }
 }
 
@@ -41,9 +49,10 @@ fn wanted_pages(range: Option<&str>, pages: u32) -> Result<Vec<u32>, JobError> {
 mod tests {
     use super::*;
 
-    fn share(range: Option<&str>, pages_in_file: u32, number: u32) -> Share {
+    fn share(range: Option<&str>, pages_in_file: u32, number: Option<u32>) -> Share {
         let claim = Claim {
-            chunk: Chunk { generation: 3, number },
+            chunk: number.map(|number| Chunk { generation: 3, number }),
+            generation: 3,
             counted: None,
             object_key: String::new(),
             source_url: None,
@@ -65,21 +74,28 @@ mod tests {
             (None, 9, (1..=9).collect()),
             (Some("2-3,7-11"), 10, vec![2, 3, 7, 8, 9, 10]),
         ] {
-            let (mut all, mut number) = (vec![], 0);
+            let (mut all, mut number) = (vec![], Some(0));
             loop {
                 let part = share(range, pages, number);
                 assert!(!part.pages.is_empty() && part.pages.len() <= 4 && part.wanted as usize == expected.len());
                 all.extend(part.pages);
                 let Some(next) = part.next else { break };
-                assert_eq!((next.generation, next.number), (3, number + 1));
-                number = next.number;
+                assert_eq!((next.generation, Some(next.number)), (3, number.map(|n| n + 1)));
+                number = Some(next.number);
             }
             assert_eq!(all, expected);
         }
     }
 
     #[test]
+    fn the_first_job_takes_all_or_nothing() {
+        assert_eq!(share(None, 4, None), Share { pages: vec![1, 2, 3, 4], next: None, wanted: 4 });
+        let next = Some(Chunk { generation: 3, number: 0 });
+        assert_eq!(share(None, 5, None), Share { pages: vec![], next, wanted: 5 });
+    }
+
+    #[test]
     fn a_chunk_beyond_the_end_has_no_pages() {
-        assert_eq!(share(None, 4, 1), Share { pages: vec![], next: None, wanted: 4 });
+        assert_eq!(share(None, 4, Some(1)), Share { pages: vec![], next: None, wanted: 4 });
     }
 }

@@ -30,6 +30,7 @@ async fn a_worker_that_comes_back_does_not_keep_its_old_jobs() {
     first.signal(Signal::SIGKILL);
     let _again = app.work(&[]);
     assert_eq!(app.finished(id).await.0, "done");
+    app.settled().await;
     assert_eq!(app.count("select count(distinct worker) from job_attempts").await, 2);
 }
 
