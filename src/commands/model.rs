@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
 use super::table;
-use crate::rcnn::{Device, Model, Summary, export};
+use crate::rcnn::{Device, Kernels, Model, Summary, export};
 
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
@@ -51,7 +51,7 @@ pub fn run(command: ModelCommand) -> anyhow::Result<()> {
 }
 
 fn import(args: &ImportArgs) -> anyhow::Result<()> {
-    let mut model = Model::load_files(&args.weights, &args.config, &Device::Cpu)?;
+    let mut model = Model::load_files(&args.weights, &args.config, &Device::Cpu, Kernels::Candle)?;
     if let Some(names) = &args.classes {
         let names: Vec<String> = names.iter().map(|n| n.trim().to_owned()).collect();
         if names.len() != model.classes.len() || names.iter().any(|n| n.is_empty() || n.contains('\n')) {

@@ -1,5 +1,22 @@
-//! The loops that candle has no operator for, each behind a candle custom op and beside its reference test.
+//! The loops that the time goes into, for CPUs: convolutions as matrix products and by Winograd's transform, pooling, RoIAlign.
+//!
+//! Activations are channels last ([`Map`]), which is a matrix of pixels as it stands. Weights are packed, and transformed, once. Every layer
+//! runs on all of rayon's threads, in the best instruction set of the processor ([`Isa`]): AVX-512, AVX2 with FMA, or whatever the
+//! compiler makes of plain code. candle's operators serve GPUs, and are the reference in tests.
 
+mod conv;
+mod gemm;
+mod map;
+mod parallel;
+mod resize;
 mod roi_align;
+mod simd;
+mod stem;
+mod winograd;
 
-pub use roi_align::RoiAlign;
+pub use conv::{Conv, Filters, Linear, Then};
+pub use map::{Map, Pool};
+pub use resize::{add_upsampled, max_pool, subsample};
+pub use roi_align::{RoiAlign, roi_align};
+pub use simd::Isa;
+pub use stem::{Image, Stem};

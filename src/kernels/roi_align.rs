@@ -3,6 +3,8 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, WithDType, bail};
 use rayon::prelude::*;
 
+use super::map::Map;
+
 /// Pools `rois` from a feature map [H, W, C] into [N, R, R, C].
 pub struct RoiAlign {
     /// `[x0, y0, x1, y1]` in pixels of the network's input.
@@ -23,13 +25,30 @@ impl CustomOp1 for RoiAlign {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (height, width, channels) = layout.shape().dims3()?;
         let Some((start, end)) = layout.contiguous_offsets() else { bail!("roi-align needs a contiguous feature map") };
-        let feature = Feature { data: &f32::cpu_storage_as_slice(storage)?[start..end], height, width, channels };
+        let data = &f32::cpu_storage_as_slice(storage)?[start..end];
+        let feature = Feature { data, height, width, channels };
         let r = self.resolution;
         let mut out = vec![0f32; self.rois.len() * r * r * channels];
         let per_roi = (r * r * channels).max(1);
         out.par_chunks_mut(per_roi).zip(&self.rois).for_each(|(out, roi)| self.pool(&feature, roi, out));
         Ok((CpuStorage::F32(out), (self.rois.len(), r, r, channels).into()))
     }
+}
+
+/// Pools `rois[i]` from a map of one image into image `rows[i]` of `out`, which is R × R.
+///
+/// # Panics
+/// If the maps' channels differ, or there are fewer images than rows.
+pub fn roi_align(feature: &Map, op: &RoiAlign, rows: &[usize], out: &mut Map) {
+    assert!(feature.stride == out.stride && (out.height, out.width) == (op.resolution, op.resolution));
+    let of = Feature { data: feature.data(), height: feature.height, width: feature.width, channels: feature.stride };
+    let per_roi = (op.resolution * op.resolution * out.stride).max(1);
+    let mut images: Vec<Option<&mut [f32]>> = out.data_mut().chunks_exact_mut(per_roi).map(Some).collect();
+    let pairs: Vec<_> = rows.iter().zip(&op.rois).filter_map(|(&row, roi)| Some((images[row].take()?, roi))).collect();
+    pairs.into_par_iter().for_each(|(out, roi)| {
+        out.fill(0.0);
+        op.pool(&of, roi, out);
+    });
 }
 
 struct Feature<'a> {

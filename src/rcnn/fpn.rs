@@ -15,10 +15,10 @@ pub const STRIDES: [usize; 5] = [4, 8, 16, 32, 64];
 
 #[derive(Debug)]
 pub struct Fpn {
-    bottom_up: ResNet,
-    lateral: Vec<Conv>,
-    output: Vec<Conv>,
-    fuse: FuseType,
+    pub(super) bottom_up: ResNet,
+    pub(super) lateral: Vec<Conv>,
+    pub(super) output: Vec<Conv>,
+    pub(super) fuse: FuseType,
 }
 
 impl Fpn {

@@ -7,6 +7,7 @@ use super::config::{ChannelOrder, Config};
 use super::fpn::SIZE_DIVISIBILITY;
 use super::resample::resize_bilinear;
 use super::{Error, Result};
+use crate::kernels;
 
 /// The network's input and the size of the image within it.
 #[derive(Debug)]
@@ -20,19 +21,12 @@ pub struct ModelInput {
 
 impl ModelInput {
     pub fn new(image: &RgbImage, config: &Config, device: &Device) -> Result<Self> {
-        if image.width() == 0 || image.height() == 0 {
-            return Err(Error::EmptyImage);
-        }
-        let resized = resize(image, config);
+        let resized = resize(image, config)?;
         let (width, height) = (resized.width() as usize, resized.height() as usize);
-        let padded = |side: usize| side.div_ceil(SIZE_DIVISIBILITY) * SIZE_DIVISIBILITY;
         let (padded_width, padded_height) = (padded(width), padded(height));
         let plane = padded_width * padded_height;
         let mut data = vec![0f32; 3 * plane];
-        let order = match config.input.format {
-            ChannelOrder::Bgr => [2, 1, 0],
-            ChannelOrder::Rgb => [0, 1, 2],
-        };
+        let order = order(config);
         for (c, (plane, source)) in data.chunks_exact_mut(plane).zip(order).enumerate() {
             let (mean, std) = (config.model.pixel_mean[c], config.model.pixel_std[c]);
             for (out, row) in plane.chunks_exact_mut(padded_width).zip(resized.as_raw().chunks_exact(width * 3)) {
@@ -43,6 +37,34 @@ impl ModelInput {
         }
         let tensor = Tensor::from_vec(data, (1, 3, padded_height, padded_width), device)?;
         Ok(Self { tensor, width, height })
+    }
+}
+
+/// The same for the CPU's kernels, channels last; with the size of the resized image.
+pub(super) fn image_for_cpu(image: &RgbImage, config: &Config) -> Result<(kernels::Image, (usize, usize))> {
+    let resized = resize(image, config)?;
+    let (width, height) = (resized.width() as usize, resized.height() as usize);
+    let mut out = kernels::Image::new(padded(height), padded(width));
+    let (order, mean, std) = (order(config), &config.model.pixel_mean, &config.model.pixel_std);
+    for (y, row) in resized.as_raw().chunks_exact(width * 3).enumerate() {
+        for (out, pixel) in out.row_mut(y).chunks_exact_mut(3).zip(row.chunks_exact(3)) {
+            for c in 0..3 {
+                out[c] = (f32::from(pixel[order[c]]) - mean[c]) / std[c];
+            }
+        }
+    }
+    Ok((out, (width, height)))
+}
+
+fn padded(side: usize) -> usize {
+    side.div_ceil(SIZE_DIVISIBILITY) * SIZE_DIVISIBILITY
+}
+
+/// Where each input channel is in an RGB pixel.
+fn order(config: &Config) -> [usize; 3] {
+    match config.input.format {
+        ChannelOrder::Bgr => [2, 1, 0],
+        ChannelOrder::Rgb => [0, 1, 2],
     }
 }
 
@@ -65,7 +87,10 @@ pub fn resized_size(width: u32, height: u32, config: &Config) -> (u32, u32) {
 }
 
 /// Resizes as Detectron2 does, in Pillow's BILINEAR.
-pub fn resize(image: &RgbImage, config: &Config) -> RgbImage {
+pub fn resize(image: &RgbImage, config: &Config) -> Result<RgbImage> {
+    if image.width() == 0 || image.height() == 0 {
+        return Err(Error::EmptyImage);
+    }
     let (width, height) = resized_size(image.width(), image.height(), config);
-    resize_bilinear(image, width, height)
+    Ok(resize_bilinear(image, width, height))
 }

@@ -53,8 +53,8 @@ impl ConvSpec {
 /// A 2-d convolution that keeps the size at stride 1 (padding kernel/2), with its norm: [N, C, H, W] → [N, D, H/s, W/s].
 #[derive(Debug)]
 pub struct Conv {
-    conv: Conv2d,
-    norm: Option<GroupNorm>,
+    pub(super) conv: Conv2d,
+    pub(super) norm: Option<GroupNorm>,
 }
 
 impl Conv {

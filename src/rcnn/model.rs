@@ -3,19 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use image::RgbImage;
 use sha2::{Digest, Sha256};
 
 use super::boxes::Box2;
 use super::checkpoint::{Checkpoint, var_builder};
 use super::config::Config;
-use super::fpn::Fpn;
-use super::image_input::ModelInput;
+use super::cpu::Cpu;
 use super::mask::{self, Rle};
-use super::roi_heads::{BoxHead, Instances, MaskHead};
-use super::rpn::Rpn;
-use super::{Error, Result, Stop, go_on};
+use super::network::{Network, Output};
+use super::{Error, Result, Stop};
 
 /// The files that weights may be in, in the order in which they are looked for.
 const WEIGHTS: [&str; 3] = ["model.safetensors", "model_final.safetensors", "model_final.pth"];
@@ -30,6 +28,21 @@ pub struct Detection {
     pub mask: Option<Rle>,
 }
 
+enum Engine {
+    Candle(Network),
+    Cpu(Box<Cpu>),
+}
+
+/// What a CPU runs a network on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kernels {
+    /// docreader's own, [`crate::kernels`].
+    #[default]
+    Own,
+    /// candle's, which are several times slower: the reference for the others.
+    Candle,
+}
+
 /// A loaded network, ready to predict.
 pub struct Model {
     pub config: Config,
@@ -40,10 +53,7 @@ pub struct Model {
     /// The folder's name.
     pub name: String,
     pub weights_path: PathBuf,
-    pub backbone: Fpn,
-    pub rpn: Rpn,
-    pub box_head: BoxHead,
-    pub mask_head: Option<MaskHead>,
+    engine: Engine,
     checkpoint: Arc<Checkpoint>,
     device: Device,
 }
@@ -52,6 +62,11 @@ impl Model {
     /// Loads a folder that holds `config.yaml`, the weights (`model.safetensors` or `model_final.pth`) and, if the classes are
     /// to have names, `classes.txt` with one a line.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        Self::load_with(folder, device, Kernels::Own)
+    }
+
+    /// The same with the kernels of one's choice; a GPU has candle's only.
+    pub fn load_with(folder: &Path, device: &Device, kernels: Kernels) -> Result<Self> {
         if !folder.is_dir() {
             return Err(Error::file(
                 folder,
@@ -61,7 +76,7 @@ impl Model {
         let weights = WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
         let weights = weights
             .ok_or_else(|| Error::file(folder, format!("no weights in it; looked for {}", WEIGHTS.join(", "))))?;
-        let mut model = Self::load_files(&weights, &folder.join("config.yaml"), device)?;
+        let mut model = Self::load_files(&weights, &folder.join("config.yaml"), device, kernels)?;
         model.classes = read_classes(&folder.join("classes.txt"), model.classes)?;
         let folder = folder.canonicalize().map_err(|e| Error::file(folder, e))?;
         model.name = folder.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
@@ -69,23 +84,18 @@ impl Model {
     }
 
     /// Loads weights and configuration from files of any name; classes are called `class_0`, `class_1`, ….
-    pub fn load_files(weights: &Path, config: &Path, device: &Device) -> Result<Self> {
+    pub fn load_files(weights: &Path, config: &Path, device: &Device, kernels: Kernels) -> Result<Self> {
         let config = Config::read(config)?;
         let checkpoint = Arc::new(Checkpoint::open(weights)?);
         let vb = var_builder(checkpoint.clone(), device);
-        let build = || -> Result<_> {
-            let backbone = Fpn::load(&config.model, vb.pp("backbone"))?;
-            let rpn = Rpn::load(&config.model, vb.pp("proposal_generator"))?;
-            let roi_heads = vb.pp("roi_heads");
-            let box_head = BoxHead::load(&config, roi_heads.clone())?;
-            let mask_on = config.model.mask_on;
-            let mask_head = mask_on.then(|| MaskHead::load(&config.model, roi_heads)).transpose()?;
-            Ok((backbone, rpn, box_head, mask_head))
-        };
-        let (backbone, rpn, box_head, mask_head) = build().map_err(|e| match e {
+        let network = Network::load(&config, vb).map_err(|e| match e {
             Error::Candle(candle_core::Error::Msg(reason)) => Error::file(weights, reason),
             other => other,
         })?;
+        let engine = match (device, kernels) {
+            (Device::Cpu, Kernels::Own) if Cpu::can_run(&network) => Engine::Cpu(Box::new(Cpu::pack(network)?)),
+            _ => Engine::Candle(network),
+        };
         let classes = (0..config.model.roi_heads.num_classes).map(|i| format!("class_{i}")).collect();
         Ok(Self {
             classes,
@@ -93,10 +103,7 @@ impl Model {
             name: "model".into(),
             weights_path: weights.to_owned(),
             config,
-            backbone,
-            rpn,
-            box_head,
-            mask_head,
+            engine,
             checkpoint,
             device: device.clone(),
         })
@@ -109,16 +116,13 @@ impl Model {
 
     /// The same; ends with [`Error::Stopped`] soon after `stop` says so.
     pub fn predict_until(&self, image: &RgbImage, threshold: f32, stop: Stop<'_>) -> Result<Vec<Detection>> {
-        let input = ModelInput::new(image, &self.config, &self.device)?;
-        let features = self.backbone.forward(&input.tensor, stop)?;
-        let instances = self.detect(&features, &input, threshold, stop)?;
-        let masks = match &self.mask_head {
-            Some(head) => Some((head.side(), head.forward(&features, &instances, stop)?)),
-            None => None,
+        let output = match &self.engine {
+            Engine::Candle(network) => network.run(image, &self.config, &self.device, threshold, stop)?,
+            Engine::Cpu(network) => network.run(image, &self.config, threshold, stop)?,
         };
-        drop(features);
+        let Output { instances, masks, mask_side, size } = output;
         let (width, height) = image.dimensions();
-        let scale = [width as f32 / input.width as f32, height as f32 / input.height as f32];
+        let scale = [width as f32 / size.0 as f32, height as f32 / size.1 as f32];
         let mut detections = vec![];
         for (i, b) in instances.boxes.iter().enumerate() {
             let scaled = [b[0] * scale[0], b[1] * scale[1], b[2] * scale[0], b[3] * scale[1]];
@@ -126,20 +130,18 @@ impl Model {
             if box_px[2] <= box_px[0] || box_px[3] <= box_px[1] {
                 continue;
             }
-            let mask = masks.as_ref().map(|(side, masks)| mask::paste(&masks[i], *side, &box_px, width, height));
+            let mask = masks.as_ref().map(|masks| mask::paste(&masks[i], mask_side, &box_px, width, height));
             detections.push(Detection { class_id: instances.classes[i], score: instances.scores[i], box_px, mask });
         }
         Ok(detections)
     }
 
-    /// Proposals, box head and selection, in pixels of the resized image.
-    fn detect(&self, features: &[Tensor], input: &ModelInput, threshold: f32, stop: Stop<'_>) -> Result<Instances> {
-        let size = (input.width, input.height);
-        let proposals = self.rpn.forward(features, size.0, size.1, stop)?;
-        let pooled = self.box_head.pooler.forward(features, &proposals.boxes)?;
-        go_on(stop)?;
-        let (logits, deltas) = self.box_head.forward(&pooled)?;
-        self.box_head.select(&proposals, &logits, &deltas, size, threshold)
+    /// The network on candle's tensors, if that is what it runs on.
+    pub fn candle(&self) -> Option<&Network> {
+        match &self.engine {
+            Engine::Candle(network) => Some(network),
+            Engine::Cpu(_) => None,
+        }
     }
 
     pub fn label(&self, class_id: usize) -> &str {

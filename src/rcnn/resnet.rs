@@ -10,16 +10,16 @@ use super::{Error, Result, Stop, go_on};
 /// Stem (stride 4) and stages res2 to res5 (strides 4 to 32).
 #[derive(Debug)]
 pub struct ResNet {
-    stem: Conv,
-    stages: Vec<Vec<Bottleneck>>,
+    pub(super) stem: Conv,
+    pub(super) stages: Vec<Vec<Bottleneck>>,
 }
 
 #[derive(Debug)]
-struct Bottleneck {
-    conv1: Conv,
-    conv2: Conv,
-    conv3: Conv,
-    shortcut: Option<Conv>,
+pub(super) struct Bottleneck {
+    pub(super) conv1: Conv,
+    pub(super) conv2: Conv,
+    pub(super) conv3: Conv,
+    pub(super) shortcut: Option<Conv>,
 }
 
 impl ResNet {

@@ -12,7 +12,7 @@ use super::rpn::Proposals;
 use super::{Error, Result, Stop, go_on};
 
 /// How many RoIs the mask head takes at once; it bounds the memory that its 28 × 28 maps take.
-const MASK_CHUNK: usize = 32;
+pub(super) const MASK_CHUNK: usize = 32;
 
 /// What was found in one image, in pixels of the resized image, best first.
 #[derive(Debug, Clone, Default)]
@@ -25,10 +25,16 @@ pub struct Instances {
 #[derive(Debug)]
 pub struct BoxHead {
     pub pooler: Pooler,
-    convs: Vec<Conv>,
-    fcs: Vec<Linear>,
-    cls_score: Linear,
-    bbox_pred: Linear,
+    pub(super) convs: Vec<Conv>,
+    pub(super) fcs: Vec<Linear>,
+    pub(super) cls_score: Linear,
+    pub(super) bbox_pred: Linear,
+    pub(super) selection: Selection,
+}
+
+/// Which of the box head's answers are reported.
+#[derive(Debug)]
+pub(super) struct Selection {
     num_classes: usize,
     class_agnostic: bool,
     weights: [f32; 4],
@@ -67,11 +73,13 @@ impl BoxHead {
             fcs,
             cls_score: candle_nn::linear(width, num_classes + 1, predictor.pp("cls_score"))?,
             bbox_pred: candle_nn::linear(width, regressions * 4, predictor.pp("bbox_pred"))?,
-            num_classes,
-            class_agnostic: head.cls_agnostic_bbox_reg,
-            weights: head.bbox_reg_weights,
-            nms_threshold: cfg.roi_heads.nms_thresh_test,
-            topk: config.test.detections_per_image,
+            selection: Selection {
+                num_classes,
+                class_agnostic: head.cls_agnostic_bbox_reg,
+                weights: head.bbox_reg_weights,
+                nms_threshold: cfg.roi_heads.nms_thresh_test,
+                topk: config.test.detections_per_image,
+            },
         })
     }
 
@@ -94,13 +102,26 @@ impl BoxHead {
         proposals: &Proposals,
         logits: &Tensor,
         deltas: &Tensor,
-        (width, height): (usize, usize),
+        size: (usize, usize),
         threshold: f32,
     ) -> Result<Instances> {
         let scores = ops::softmax(logits, 1)?.to_vec2::<f32>()?;
-        let deltas = deltas.to_vec2::<f32>()?;
+        Ok(self.selection.select(proposals, &scores, &deltas.to_vec2::<f32>()?, size, threshold))
+    }
+}
+
+impl Selection {
+    /// `scores` and `deltas` have a row for each proposal.
+    pub fn select(
+        &self,
+        proposals: &Proposals,
+        scores: &[Vec<f32>],
+        deltas: &[Vec<f32>],
+        (width, height): (usize, usize),
+        threshold: f32,
+    ) -> Instances {
         let mut candidates = vec![];
-        for ((proposal, scores), deltas) in proposals.boxes.iter().zip(&scores).zip(&deltas) {
+        for ((proposal, scores), deltas) in proposals.boxes.iter().zip(scores).zip(deltas) {
             if !scores.iter().chain(deltas).all(|v| v.is_finite()) {
                 continue;
             }
@@ -115,21 +136,21 @@ impl BoxHead {
         let mut kept = batched_nms(&candidates, self.nms_threshold);
         kept.truncate(self.topk);
         let kept = || kept.iter().map(|&i| &candidates[i]);
-        Ok(Instances {
+        Instances {
             boxes: kept().map(|c| c.bounds).collect(),
             scores: kept().map(|c| c.score).collect(),
             classes: kept().map(|c| c.group).collect(),
-        })
+        }
     }
 }
 
 #[derive(Debug)]
 pub struct MaskHead {
-    pooler: Pooler,
-    convs: Vec<Conv>,
-    deconv: ConvTranspose2d,
-    predictor: Conv,
-    class_agnostic: bool,
+    pub(super) pooler: Pooler,
+    pub(super) convs: Vec<Conv>,
+    pub(super) deconv: ConvTranspose2d,
+    pub(super) predictor: Conv,
+    pub(super) class_agnostic: bool,
 }
 
 impl MaskHead {

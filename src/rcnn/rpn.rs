@@ -19,9 +19,20 @@ pub struct Proposals {
 
 #[derive(Debug)]
 pub struct Rpn {
-    conv: Conv,
-    objectness_logits: Conv,
-    anchor_deltas: Conv,
+    pub(super) head: RpnHead,
+    pub(super) decoder: RpnDecoder,
+}
+
+#[derive(Debug)]
+pub(super) struct RpnHead {
+    pub conv: Conv,
+    pub objectness_logits: Conv,
+    pub anchor_deltas: Conv,
+}
+
+/// Anchors, and what becomes of the head's answers.
+#[derive(Debug)]
+pub(super) struct RpnDecoder {
     anchors: Vec<LevelAnchors>,
     weights: [f32; 4],
     nms_threshold: f32,
@@ -44,17 +55,20 @@ impl Rpn {
         let vb = vb.pp("rpn_head");
         let channels = cfg.fpn.out_channels;
         let conv = |name, output, kernel| Conv::load(vb.pp(name), channels, output, ConvSpec::new(kernel, Norm::None));
-        Ok(Self {
+        let head = RpnHead {
             conv: conv("conv", channels, 3)?,
             objectness_logits: conv("objectness_logits", count, 1)?,
             anchor_deltas: conv("anchor_deltas", count * 4, 1)?,
+        };
+        let decoder = RpnDecoder {
             anchors,
             weights: cfg.rpn.bbox_reg_weights,
             nms_threshold: cfg.rpn.nms_thresh,
             pre_nms_topk: cfg.rpn.pre_nms_topk_test,
             post_nms_topk: cfg.rpn.post_nms_topk_test,
             min_size: cfg.proposal_generator.min_size,
-        })
+        };
+        Ok(Self { head, decoder })
     }
 
     /// Proposals from p2 … p6 for a resized image of `width` × `height` pixels (before padding).
@@ -62,46 +76,60 @@ impl Rpn {
         let mut candidates = vec![];
         for (level, feature) in features.iter().enumerate() {
             go_on(stop)?;
-            let x = self.conv.forward(feature)?.relu()?;
-            let logits = self.objectness_logits.forward(&x)?;
-            let deltas = self.anchor_deltas.forward(&x)?;
-            self.decode_level(level, &logits, &deltas, (width as f32, height as f32), &mut candidates)?;
+            let x = self.head.conv.forward(feature)?.relu()?;
+            let logits = self.head.objectness_logits.forward(&x)?;
+            let deltas = self.head.anchor_deltas.forward(&x)?;
+            let (_, count, h, w) = logits.dims4()?;
+            // In the order (y, x, anchor).
+            let logits = logits.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>()?;
+            let deltas = deltas.flatten_all()?.to_vec1::<f32>()?;
+            let delta = |cell, a| std::array::from_fn(|k| deltas[(a * 4 + k) * h * w + cell]);
+            self.decoder.decode(level, w, count, &logits, delta, (width, height), &mut candidates);
         }
-        let mut kept = batched_nms(&candidates, self.nms_threshold);
-        kept.truncate(self.post_nms_topk);
-        Ok(Proposals {
-            boxes: kept.iter().map(|&i| candidates[i].bounds).collect(),
-            logits: kept.iter().map(|&i| candidates[i].score).collect(),
-        })
+        Ok(self.decoder.select(&candidates))
+    }
+}
+
+impl RpnDecoder {
+    pub fn anchors_per_cell(&self) -> usize {
+        self.anchors[0].per_cell()
     }
 
-    /// The level's best `pre_nms_topk` anchors, decoded, clipped, and without the empty ones.
-    /// `logits` is [1, A, H, W], `deltas` [1, 4A, H, W]; their flattened order is (y, x, anchor).
-    fn decode_level(
+    /// The best candidates of all levels.
+    pub fn select(&self, candidates: &[Candidate]) -> Proposals {
+        let mut kept = batched_nms(candidates, self.nms_threshold);
+        kept.truncate(self.post_nms_topk);
+        Proposals {
+            boxes: kept.iter().map(|&i| candidates[i].bounds).collect(),
+            logits: kept.iter().map(|&i| candidates[i].score).collect(),
+        }
+    }
+
+    /// The level's best `pre_nms_topk` anchors, decoded, clipped, and without the empty ones. The level is `w` cells wide and has `count`
+    /// anchors a cell; `logits` are in the order (y, x, anchor), `delta` is asked for a cell and an anchor.
+    #[allow(clippy::too_many_arguments, reason = "what a head's answer consists of")]
+    pub fn decode(
         &self,
         level: usize,
-        logits: &Tensor,
-        deltas: &Tensor,
-        (width, height): (f32, f32),
+        w: usize,
+        count: usize,
+        logits: &[f32],
+        delta: impl Fn(usize, usize) -> [f32; 4],
+        (width, height): (usize, usize),
         candidates: &mut Vec<Candidate>,
-    ) -> Result<()> {
-        let (_, count, h, w) = logits.dims4()?;
-        let logits = logits.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>()?;
-        let deltas = deltas.flatten_all()?.to_vec1::<f32>()?;
-        for i in top_k(&logits, self.pre_nms_topk) {
+    ) {
+        for i in top_k(logits, self.pre_nms_topk) {
             let (cell, a) = (i / count, i % count);
             let (y, x) = (cell / w, cell % w);
-            let delta = std::array::from_fn(|k| deltas[(a * 4 + k) * h * w + cell]);
-            let bounds = apply_deltas(&self.anchors[level].at(y, x, a), delta, &self.weights);
+            let bounds = apply_deltas(&self.anchors[level].at(y, x, a), delta(cell, a), &self.weights);
             if !logits[i].is_finite() || bounds.iter().any(|v| !v.is_finite()) {
                 continue;
             }
-            let bounds = clip(bounds, width, height);
+            let bounds = clip(bounds, width as f32, height as f32);
             if bounds[2] - bounds[0] > self.min_size && bounds[3] - bounds[1] > self.min_size {
                 candidates.push(Candidate { bounds, score: logits[i], group: level });
             }
         }
-        Ok(())
     }
 }
 

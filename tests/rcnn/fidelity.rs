@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
-use docreader::rcnn::{Detection, Model, Proposals, Rle, image_input, image_input::ModelInput};
+use docreader::rcnn::{Detection, Kernels, Model, Proposals, Rle, image_input, image_input::ModelInput};
 use serde::Deserialize;
 
 const FEATURE_TOLERANCE: f32 = 1e-5;
@@ -25,8 +25,8 @@ fn fixture(model: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(model)
 }
 
-fn load(name: &str) -> Model {
-    Model::load(&fixture(name), &Device::Cpu).unwrap()
+fn load(name: &str, kernels: Kernels) -> Model {
+    Model::load_with(&fixture(name), &Device::Cpu, kernels).unwrap()
 }
 
 fn page(model: &str, n: usize) -> image::RgbImage {
@@ -74,21 +74,22 @@ fn assert_proposals_match(got: &Proposals, want: &Proposals) {
 }
 
 fn stages_match(name: &str) {
-    let model = load(name);
+    let model = load(name, Kernels::Candle);
+    let network = model.candle().unwrap();
     let want: HashMap<String, Tensor> =
         candle_core::safetensors::load(fixture(name).join("page0.stages.safetensors"), &Device::Cpu).unwrap();
     let image = page(name, 0);
     let input = ModelInput::new(&image, &model.config, &Device::Cpu).unwrap();
     assert_eq!(values(&input.tensor), values(&want["input"]), "input");
 
-    let features = model.backbone.forward(&input.tensor, &|| false).unwrap();
+    let features = network.backbone.forward(&input.tensor, &|| false).unwrap();
     for (level, feature) in features.iter().enumerate() {
         let stage = format!("feat.p{}", level + 2);
         assert_eq!(feature.dims(), want[&stage].dims());
         assert_close(&stage, &values(feature), &want[&stage], FEATURE_TOLERANCE);
     }
 
-    let proposals = model.rpn.forward(&features, input.width, input.height, &|| false).unwrap();
+    let proposals = network.rpn.forward(&features, input.width, input.height, &|| false).unwrap();
     let reference = Proposals {
         boxes: want["proposal_boxes"].to_vec2().unwrap().iter().map(|b: &Vec<f32>| [b[0], b[1], b[2], b[3]]).collect(),
         logits: want["objectness_logits"].to_vec1().unwrap(),
@@ -97,19 +98,19 @@ fn stages_match(name: &str) {
     // From here on, the reference's proposals in the reference's order.
     let proposals = reference;
 
-    let pooled = model.box_head.pooler.forward(&features, &proposals.boxes).unwrap();
+    let pooled = network.box_head.pooler.forward(&features, &proposals.boxes).unwrap();
     let first8 = values(&pooled.narrow(0, 0, 8).unwrap());
     assert_close("box_pooled.first8", &first8, &want["box_pooled.first8"], STAGE_TOLERANCE);
 
-    let (logits, deltas) = model.box_head.forward(&pooled).unwrap();
+    let (logits, deltas) = network.box_head.forward(&pooled).unwrap();
     assert_close("box_logits", &values(&logits), &want["box_logits"], STAGE_TOLERANCE);
     assert_close("box_deltas", &values(&deltas), &want["box_deltas"], STAGE_TOLERANCE);
 
     let size = (input.width, input.height);
-    let instances = model.box_head.select(&proposals, &logits, &deltas, size, 0.3).unwrap();
+    let instances = network.box_head.select(&proposals, &logits, &deltas, size, 0.3).unwrap();
     assert_close("boxes_resized", instances.boxes.as_flattened(), &want["boxes_resized"], STAGE_TOLERANCE);
 
-    if let Some(head) = &model.mask_head {
+    if let Some(head) = &network.mask_head {
         let masks = head.forward(&features, &instances, &|| false).unwrap().concat();
         assert_close("mask_probs", &masks, &want["mask_probs"], STAGE_TOLERANCE);
     } else {
@@ -143,8 +144,8 @@ fn intersection_over_union(a: &Rle, b: &Rle) -> f64 {
     if union == 0.0 { 1.0 } else { count(|(a, b)| a & b) / union }
 }
 
-fn pages_match(name: &str) {
-    let model = load(name);
+fn pages_match(name: &str, kernels: Kernels) {
+    let model = load(name, kernels);
     for n in 0..4 {
         let text = std::fs::read_to_string(fixture(name).join(format!("page{n}.json"))).unwrap();
         let want: Expected = serde_json::from_str(&text).unwrap();
@@ -164,7 +165,7 @@ fn pages_match(name: &str) {
             }
         }
         println!(
-            "{name} page {n}: {} detections, boxes within {box_error:.4} px, scores within {score_error:.1e}, mask IoU ≥ {worst_iou:.4}",
+            "{name} {kernels:?} page {n}: {} detections, boxes within {box_error:.4} px, scores within {score_error:.1e}, mask IoU ≥ {worst_iou:.4}",
             got.len()
         );
         assert_eq!(got.iter().filter(|d| d.mask.is_some()).count(), want.masks_rle.len());
@@ -176,21 +177,23 @@ fn pages_match(name: &str) {
 
 #[test]
 fn mask_rcnn_detections() {
-    pages_match("tiny_mask");
+    pages_match("tiny_mask", Kernels::Own);
+    pages_match("tiny_mask", Kernels::Candle);
 }
 
 #[test]
 fn faster_rcnn_detections() {
-    pages_match("tiny_faster");
+    pages_match("tiny_faster", Kernels::Own);
+    pages_match("tiny_faster", Kernels::Candle);
 }
 
 #[test]
 fn resize_is_pillows() {
     let name = "tiny_mask";
-    let model = load(name);
+    let model = load(name, Kernels::Own);
     let want = candle_core::safetensors::load(fixture(name).join("page0.stages.safetensors"), &Device::Cpu).unwrap();
     let want = &want["resized_bgr"];
-    let resized = image_input::resize(&page(name, 0), &model.config);
+    let resized = image_input::resize(&page(name, 0), &model.config).unwrap();
     assert_eq!(want.dims(), [resized.height() as usize, resized.width() as usize, 3]);
     let want = want.flatten_all().unwrap().to_vec1::<u8>().unwrap();
     let worst = (resized.pixels().flat_map(|p| [p[2], p[1], p[0]]).zip(want)).map(|(a, b)| a.abs_diff(b)).max();

@@ -1,0 +1,228 @@
+//! Convolutions as matrix products: 1 × 1 and fully connected layers read a map as the matrix that it is, others reach its pixels by pointers.
+
+use std::ptr::null;
+
+use super::gemm::{Packed, ROWS, Tail, Tile, block, run};
+use super::map::{Buffer, CHANNEL_ALIGN, Map};
+use super::parallel::{Shared, for_each, threads};
+use super::simd::Isa;
+use super::winograd::Winograd;
+
+/// What a convolution does besides, while its results are at hand.
+#[derive(Debug, Default)]
+pub struct Then {
+    pub relu: bool,
+    /// A map of the result's shape to which the result is added, before the ReLU, and which it becomes.
+    pub add_to: Option<Map>,
+}
+
+impl Then {
+    pub fn relu() -> Self {
+        Self { relu: true, add_to: None }
+    }
+}
+
+/// A convolution's filters, as [output, input, kernel, kernel], and its shape.
+#[derive(Debug, Clone, Copy)]
+pub struct Filters<'a> {
+    pub weight: &'a [f32],
+    /// One value an output channel, or none.
+    pub bias: &'a [f32],
+    pub input: usize,
+    pub output: usize,
+    pub kernel: usize,
+    pub stride: usize,
+}
+
+/// A convolution that keeps the size at stride 1 (padding kernel/2), ready to run.
+pub struct Conv {
+    input: usize,
+    output: usize,
+    kernel: usize,
+    stride: usize,
+    bias: Buffer,
+    weights: Weights,
+}
+
+enum Weights {
+    Plain(Packed, Buffer),
+    Winograd(Winograd),
+}
+
+impl Conv {
+    /// With Winograd's transform, which takes a quarter of the multiplications and four times the memory, where it can be used and is wanted.
+    ///
+    /// # Panics
+    /// If the filters' lengths are not those of their shape.
+    pub fn new(isa: Isa, filters: &Filters<'_>, winograd: bool) -> Self {
+        let Filters { weight, bias, input, output, kernel, stride } = *filters;
+        assert_eq!(weight.len(), output * input * kernel * kernel);
+        assert!(bias.len() == output || bias.is_empty());
+        let mut padded_bias = Buffer::zeroed(output.next_multiple_of(CHANNEL_ALIGN));
+        padded_bias[..bias.len()].copy_from_slice(bias);
+        let weights = if winograd && kernel == 3 && stride == 1 {
+            Weights::Winograd(Winograd::new(isa, input, output, weight))
+        } else {
+            let taps = kernel * kernel;
+            let at = |k: usize, o: usize| weight[(o * input + k % input) * taps + k / input];
+            let zeros = Buffer::zeroed(input.next_multiple_of(CHANNEL_ALIGN));
+            Weights::Plain(Packed::new(isa, taps * input, output, at), zeros)
+        };
+        Self { input, output, kernel, stride, bias: padded_bias, weights }
+    }
+
+    /// [n, H, W, input] → [n, H/stride, W/stride, output].
+    ///
+    /// # Panics
+    /// If the map has other channels, or the one to add to another shape.
+    pub fn forward(&self, x: &Map, then: Then) -> Map {
+        assert_eq!(x.channels, self.input, "channels");
+        let size = |side: usize| (side + 2 * (self.kernel / 2) - self.kernel) / self.stride + 1;
+        let (height, width) = (size(x.height), size(x.width));
+        let add = then.add_to.is_some();
+        let mut out = then.add_to.unwrap_or_else(|| x.pool().map(x.count, height, width, self.output));
+        assert_eq!((out.count, out.height, out.width, out.channels), (x.count, height, width, self.output), "shape");
+        let tail = Tail { bias: self.bias.as_ptr(), add, relu: then.relu, next: null() };
+        match &self.weights {
+            Weights::Winograd(winograd) => winograd.run(x, &mut out, tail),
+            Weights::Plain(packed, _) if self.kernel == 1 && self.stride == 1 => product(x, packed, &mut out, tail),
+            Weights::Plain(packed, zeros) => self.reach(x, packed, zeros, &mut out, tail),
+        }
+        out
+    }
+
+    /// Tiles of output pixels, each with a pointer to an input pixel for each position of the filter.
+    fn reach(&self, x: &Map, packed: &Packed, zeros: &Buffer, out: &mut Map, tail: Tail) {
+        const TILES: usize = 16;
+        let (kernel, stride, pad) = (self.kernel, self.stride, self.kernel / 2);
+        let taps = kernel * kernel;
+        let (rows, ldc) = (out.pixels(), out.stride);
+        let (out_height, out_width) = (out.height, out.width);
+        let (source, pixel, in_height, in_width) = (x.data(), x.stride, x.height, x.width);
+        let pointer = |row: usize, tap: usize| {
+            let (image, at) = (row / (out_height * out_width), row % (out_height * out_width));
+            let y = (at / out_width * stride + tap / kernel).wrapping_sub(pad);
+            let x = (at % out_width * stride + tap % kernel).wrapping_sub(pad);
+            match y < in_height && x < in_width {
+                true => source[((image * in_height + y) * in_width + x) * pixel..][..pixel].as_ptr(),
+                false => zeros.as_ptr(),
+            }
+        };
+        // A task's rows stay near while the filters' panels pass by.
+        let step = (rows / (threads() * 8)).clamp(ROWS, TILES * ROWS).next_multiple_of(ROWS);
+        let target = Shared::new(out.data_mut());
+        for_each(rows.div_ceil(step), |task, _| {
+            let (from, to) = (task * step, ((task + 1) * step).min(rows));
+            let tiles: Vec<(usize, usize, Vec<*const f32>)> = (from..to)
+                .step_by(ROWS)
+                .map(|row| {
+                    let count = ROWS.min(to - row);
+                    let table = (0..taps).flat_map(|tap| (0..count).map(move |r| (tap, r)));
+                    (row, count, table.map(|(tap, r)| pointer(row + r, tap)).collect())
+                })
+                .collect();
+            for panel in 0..packed.panels() {
+                let column = panel * packed.width();
+                for (row, count, table) in &tiles {
+                    // SAFETY: pointers are good for a pixel's channels, the panel has `taps * input` rows, and the rows of C are this
+                    // task's alone.
+                    unsafe {
+                        let c = target.get().add(row * ldc + column);
+                        let tile = Tile { taps, k: self.input, a: table.as_ptr(), b: packed.row(panel, 0), c, ldc };
+                        run(packed.isa, *count, packed.columns(panel), tile, tail.from_column(column));
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for Conv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { input, output, kernel, stride, weights, .. } = self;
+        let kind = if matches!(weights, Weights::Winograd(_)) { "Winograd" } else { "plain" };
+        write!(f, "Conv {input} to {output}, {kernel}x{kernel} s{stride}, {kind}")
+    }
+}
+
+/// A fully connected layer.
+pub struct Linear {
+    output: usize,
+    bias: Buffer,
+    weights: Packed,
+}
+
+impl Linear {
+    /// `at(k, column)` is the weight from input `k`.
+    pub fn new(isa: Isa, input: usize, output: usize, bias: &[f32], at: impl Fn(usize, usize) -> f32) -> Self {
+        let mut padded_bias = Buffer::zeroed(output.next_multiple_of(CHANNEL_ALIGN));
+        padded_bias[..bias.len()].copy_from_slice(bias);
+        Self { output, bias: padded_bias, weights: Packed::new(isa, input, output, at) }
+    }
+
+    /// [n, 1, 1, input] → [n, 1, 1, output].
+    ///
+    /// # Panics
+    /// If the map has other channels.
+    pub fn forward(&self, x: &Map, relu: bool) -> Map {
+        assert_eq!(x.channels, self.weights.k, "inputs");
+        let mut out = x.pool().map(x.count, x.height, x.width, self.output);
+        let tail = Tail { bias: self.bias.as_ptr(), add: false, relu, next: null() };
+        product(x, &self.weights, &mut out, tail);
+        out
+    }
+}
+
+impl std::fmt::Debug for Linear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Linear {} to {}", self.weights.k, self.output)
+    }
+}
+
+/// How a product is cut: rows of a task, values of k at a time, panels of a task.
+struct Blocking {
+    rows: usize,
+    k: usize,
+    panels: usize,
+}
+
+impl Blocking {
+    fn of(rows: usize, packed: &Packed) -> Self {
+        const NEAR: usize = 96 << 10;
+        let (k, panels) = (packed.k.max(1), packed.panels());
+        if k * panels * packed.width() * size_of::<f32>() > 8 << 20 {
+            // B comes from memory, so it is read few times, by many rows at once.
+            return Self { rows: 384, k: 1024, panels: (256 / packed.width()).max(1) };
+        }
+        let k = k.div_ceil(k.div_ceil(512));
+        let mut count = (NEAR / k).clamp(48, 192) / ROWS * ROWS;
+        while count > 24 && rows.div_ceil(count) < 8 * threads() {
+            count -= ROWS;
+        }
+        Self { rows: count, k, panels }
+    }
+}
+
+/// `out = x * packed`, pixels as rows.
+fn product(x: &Map, packed: &Packed, out: &mut Map, tail: Tail) {
+    let (rows, lda, ldc) = (x.pixels(), x.stride, out.stride);
+    let blocking = Blocking::of(rows, packed);
+    let across = packed.panels().div_ceil(blocking.panels);
+    let (source, target) = (x.data(), Shared::new(out.data_mut()));
+    assert!(lda >= packed.k && ldc >= packed.n);
+    for_each(rows.div_ceil(blocking.rows) * across, |task, _| {
+        let (row, panel) = (task / across * blocking.rows, task % across * blocking.panels);
+        let count = blocking.rows.min(rows - row);
+        let panels = panel..(panel + blocking.panels).min(packed.panels());
+        for k0 in (0..packed.k).step_by(blocking.k) {
+            let k1 = (k0 + blocking.k).min(packed.k);
+            let tail = tail.part(k0 == 0, k1 == packed.k);
+            // SAFETY: the rows lie within both maps, and these of C are this task's alone, in its panels.
+            unsafe {
+                let a = source.as_ptr().add(row * lda);
+                let c = target.get().add(row * ldc);
+                block(count, (k0, k1), panels.clone(), (a, lda), packed, null(), (c, ldc), tail);
+            }
+        }
+    });
+}

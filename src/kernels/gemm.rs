@@ -1,0 +1,240 @@
+//! The micro-kernel behind every convolution: a tile of C, `M` rows by `V` vectors, is the sum over taps of A's rows times B.
+//!
+//! Rows of A are reached through a table of pointers per tap, so the same code does a plain product (one tap), and convolutions of any
+//! size and stride (a tap for each filter position; padding is a pointer to zeros). B is packed in panels as wide as a tile, read from front
+//! to back. With AVX-512 a tile of 6 × 64 keeps 24 accumulators, 4 vectors of B and a value of A in 29 registers.
+
+use std::ptr::null;
+
+use super::map::{Buffer, CHANNEL_ALIGN};
+#[cfg(target_arch = "x86_64")]
+use super::simd::{Avx2, Avx512};
+use super::simd::{Isa, Portable, Simd};
+
+/// Rows of a tile.
+pub(super) const ROWS: usize = 6;
+
+/// A matrix [k, n] in panels of the tile's width; columns from `n` to the next multiple of 16 are zero.
+pub(super) struct Packed {
+    pub isa: Isa,
+    pub k: usize,
+    /// With the zero columns.
+    pub n: usize,
+    data: Buffer,
+}
+
+impl Packed {
+    pub fn new(isa: Isa, k: usize, n: usize, at: impl Fn(usize, usize) -> f32) -> Self {
+        let (width, padded) = (isa.tile_width(), n.next_multiple_of(CHANNEL_ALIGN));
+        let mut data = Buffer::zeroed(padded.div_ceil(width) * k * width);
+        for (panel, data) in data.chunks_exact_mut((k * width).max(1)).enumerate() {
+            for (row, data) in data.chunks_exact_mut(width).enumerate() {
+                for (column, value) in (panel * width..n).zip(data) {
+                    *value = at(row, column);
+                }
+            }
+        }
+        Self { isa, k, n: padded, data }
+    }
+
+    pub fn width(&self) -> usize {
+        self.isa.tile_width()
+    }
+
+    pub fn panels(&self) -> usize {
+        self.n.div_ceil(self.width())
+    }
+
+    /// Row `k` of a panel.
+    pub fn row(&self, panel: usize, k: usize) -> *const f32 {
+        self.data[(panel * self.k + k) * self.width()..].as_ptr()
+    }
+
+    /// Columns of a panel.
+    pub fn columns(&self, panel: usize) -> usize {
+        (self.n - panel * self.width()).min(self.width())
+    }
+}
+
+/// What happens to a tile's sums.
+#[derive(Clone, Copy)]
+pub(super) struct Tail {
+    /// Added to each row, or null.
+    pub bias: *const f32,
+    /// To be added to C instead of replacing it.
+    pub add: bool,
+    pub relu: bool,
+    /// What is multiplied next, to be brought near, or anything.
+    pub next: *const f32,
+}
+
+// SAFETY: its pointers are only read, by kernels whose callers vouch for them.
+unsafe impl Send for Tail {}
+unsafe impl Sync for Tail {}
+
+impl Tail {
+    pub const PLAIN: Self = Self { bias: null(), add: false, relu: false, next: null() };
+
+    /// For the columns from this one on; the bias is there, and has them.
+    pub fn from_column(self, column: usize) -> Self {
+        Self { bias: self.bias.wrapping_add(column), ..self }
+    }
+
+    /// For a part of the sums: the bias comes with the first part, the ReLU after the last.
+    pub fn part(self, first: bool, last: bool) -> Self {
+        Self { bias: if first { self.bias } else { null() }, add: self.add || !first, relu: self.relu && last, ..self }
+    }
+}
+
+/// A tile: C's rows lie `ldc` apart.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    pub taps: usize,
+    /// Rows of B for each tap.
+    pub k: usize,
+    /// `taps` times as many pointers as the tile has rows, each good for `k` values.
+    pub a: *const *const f32,
+    /// `taps * k` rows of a panel.
+    pub b: *const f32,
+    pub c: *mut f32,
+    pub ldc: usize,
+}
+
+#[inline(always)]
+unsafe fn tile_body<S: Simd, const M: usize, const V: usize, const WIDTH: usize>(tile: Tile, tail: Tail) {
+    // SAFETY: the caller of `run` vouches for the pointers and the instruction set.
+    unsafe {
+        let Tile { taps, k: words, a, mut b, c, ldc } = tile;
+        if tail.add {
+            for row in 0..M {
+                for v in 0..V {
+                    S::prefetch(c.wrapping_add(row * ldc + v * S::LANES));
+                }
+            }
+        }
+        let mut sums = [[S::splat(0.0); V]; M];
+        let mut next = tail.next;
+        for tap in 0..taps {
+            let rows: [*const f32; M] = std::array::from_fn(|row| *a.add(tap * M + row));
+            for k in 0..words {
+                let values: [S::V; V] = std::array::from_fn(|v| S::load(b.add(v * S::LANES)));
+                // In a plain product rows follow each other: this is the tile after the next.
+                S::prefetch(rows[0].wrapping_add(2 * M * words + k * M));
+                for row in 0..M {
+                    let x = S::splat(*rows[row].add(k));
+                    for v in 0..V {
+                        sums[row][v] = S::mul_add(x, values[v], sums[row][v]);
+                    }
+                }
+                b = b.add(WIDTH);
+                S::prefetch_far(next);
+                next = next.wrapping_add(WIDTH);
+            }
+        }
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (v, mut sum) in sums.into_iter().enumerate() {
+                let at = c.add(row * ldc + v * S::LANES);
+                if !tail.bias.is_null() {
+                    sum = S::add(sum, S::load(tail.bias.add(v * S::LANES)));
+                }
+                if tail.add {
+                    sum = S::add(sum, S::load(at));
+                }
+                if tail.relu {
+                    sum = S::max(sum, S::splat(0.0));
+                }
+                S::store(at, sum);
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn tile_avx512<const M: usize, const V: usize>(tile: Tile, tail: Tail) {
+    // SAFETY: as for `run`, here and below.
+    unsafe { tile_body::<Avx512, M, V, 64>(tile, tail) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tile_avx2<const M: usize, const V: usize>(tile: Tile, tail: Tail) {
+    unsafe { tile_body::<Avx2, M, V, 16>(tile, tail) }
+}
+
+unsafe fn tile_portable<const M: usize, const V: usize>(tile: Tile, tail: Tail) {
+    unsafe { tile_body::<Portable, M, V, 8>(tile, tail) }
+}
+
+/// Computes a tile of 1 to [`ROWS`] rows and as many columns as its panel has.
+///
+/// # Safety
+/// `tile`'s pointers are good for what it says, C's rows and the bias for `columns` values, and the processor has `isa`.
+pub(super) unsafe fn run(isa: Isa, rows: usize, columns: usize, tile: Tile, tail: Tail) {
+    macro_rules! each_row {
+        ($kernel:ident, $($row:literal)*; $vectors:literal) => {
+            match rows {
+                $($row => unsafe { $kernel::<$row, $vectors>(tile, tail) },)*
+                _ => unreachable!("a tile of {rows} rows"),
+            }
+        };
+    }
+    match (isa, columns) {
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, 64) => each_row!(tile_avx512, 1 2 3 4 5 6; 4),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, 48) => each_row!(tile_avx512, 1 2 3 4 5 6; 3),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, 32) => each_row!(tile_avx512, 1 2 3 4 5 6; 2),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, 16) => each_row!(tile_avx512, 1 2 3 4 5 6; 1),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2, 16) => each_row!(tile_avx2, 1 2 3 4 5 6; 2),
+        (Isa::Portable, 8) => each_row!(tile_portable, 1 2 3 4 5 6; 1),
+        _ => unreachable!("a tile of {columns} columns on {}", isa.name()),
+    }
+}
+
+/// `rows` rows of C, for `panels` of B and its rows `k0..k1`, on one thread. A's rows lie `lda` apart, C's `ldc`.
+///
+/// # Safety
+/// `a` is good for the rows up to `k1`, `c` for the rows up to the last panel's columns, `tail.bias` for B's columns.
+#[allow(clippy::too_many_arguments, reason = "a matrix product has three matrices")]
+pub(super) unsafe fn block(
+    rows: usize,
+    (k0, k1): (usize, usize),
+    panels: std::ops::Range<usize>,
+    (a, lda): (*const f32, usize),
+    b: &Packed,
+    after: *const f32,
+    (c, ldc): (*mut f32, usize),
+    tail: Tail,
+) {
+    let last = panels.end - 1;
+    // Panels outermost: a strip of B stays near while the rows pass by.
+    for panel in panels {
+        let column = panel * b.width();
+        let next = if panel < last { b.row(panel + 1, k0) } else { after };
+        let mut row = 0;
+        while row < rows {
+            let count = ROWS.min(rows - row);
+            // SAFETY: the caller vouches for the rows; unused pointers are not read.
+            unsafe {
+                let table: [*const f32; ROWS] = std::array::from_fn(|r| a.wrapping_add((row + r) * lda + k0));
+                let tile = Tile {
+                    taps: 1,
+                    k: k1 - k0,
+                    a: table.as_ptr(),
+                    b: b.row(panel, k0),
+                    c: c.add(row * ldc + column),
+                    ldc,
+                };
+                let bias = if tail.bias.is_null() { null() } else { tail.bias.add(column) };
+                // Four tiles fetch all lines of the panel that comes next.
+                let next = next.wrapping_add(row / ROWS % 4 * 16);
+                run(b.isa, count, b.columns(panel), tile, Tail { bias, next, ..tail });
+            }
+            row += count;
+        }
+    }
+}

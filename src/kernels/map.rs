@@ -1,0 +1,168 @@
+//! Feature maps, channels last, in memory that is used again.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Channels of a map lie in memory as the next multiple of this many.
+pub(super) const CHANNEL_ALIGN: usize = 16;
+const CACHE_LINE: usize = 64;
+const HUGE_PAGE: usize = 2 << 20;
+
+/// f32 values, at the start of a cache line, of huge pages where that pays.
+pub(super) struct Buffer {
+    data: *mut f32,
+    len: usize,
+}
+
+// SAFETY: it owns its memory like a Vec.
+unsafe impl Send for Buffer {}
+unsafe impl Sync for Buffer {}
+
+impl Buffer {
+    pub fn zeroed(len: usize) -> Self {
+        let layout = Self::layout(len);
+        // SAFETY: the layout is not empty, and zero bytes are f32 values.
+        let data = unsafe { alloc_zeroed(layout) }.cast::<f32>();
+        if data.is_null() {
+            handle_alloc_error(layout);
+        }
+        #[cfg(target_os = "linux")]
+        if layout.align() == HUGE_PAGE {
+            // SAFETY: the range is ours; the advice changes no content, and may be refused.
+            unsafe { libc::madvise(data.cast(), layout.size(), libc::MADV_HUGEPAGE) };
+        }
+        Self { data, len }
+    }
+
+    fn layout(len: usize) -> Layout {
+        let bytes = len.max(1) * size_of::<f32>();
+        let align = if bytes >= 2 * HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE };
+        Layout::from_size_align(bytes, align).expect("a size that memory can have")
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.data.cast(), Self::layout(self.len)) }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        // SAFETY: `len` initialised values that we own.
+        unsafe { std::slice::from_raw_parts(self.data, self.len) }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.data, self.len) }
+    }
+}
+
+/// Buffers that no map uses. A page's maps come from those of the page before: fresh memory costs more time than most layers.
+#[derive(Clone, Default)]
+pub struct Pool(Arc<Mutex<Vec<Buffer>>>);
+
+impl Pool {
+    /// A map of `count` images of `height` × `width` pixels; what is in it is left over from other maps.
+    pub fn map(&self, count: usize, height: usize, width: usize, channels: usize) -> Map {
+        let stride = channels.next_multiple_of(CHANNEL_ALIGN);
+        let buffer = Some(self.take(count * height * width * stride));
+        Map { count, height, width, channels, stride, buffer, pool: self.clone() }
+    }
+
+    /// The smallest free buffer that is large enough and not more than twice that, or a new one.
+    fn take(&self, len: usize) -> Buffer {
+        let mut free = self.free();
+        let fits = |b: &Buffer| b.len() >= len && b.len() <= 2 * len.max(1 << 12);
+        let best = free.iter().enumerate().filter(|(_, b)| fits(b)).min_by_key(|(_, b)| b.len()).map(|(i, _)| i);
+        match best {
+            Some(i) => free.swap_remove(i),
+            None => Buffer::zeroed(len),
+        }
+    }
+
+    /// Gives all that is not in use back to the system.
+    pub fn clear(&self) {
+        self.free().clear();
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<Buffer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pool of {} free buffers", self.free().len())
+    }
+}
+
+/// Images of equal size, [count, height, width, channels]. A pixel's channels are followed by zeros, or anything finite, up to `stride`.
+pub struct Map {
+    pub count: usize,
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+    /// Values from one pixel to the next.
+    pub stride: usize,
+    buffer: Option<Buffer>,
+    pool: Pool,
+}
+
+impl Map {
+    pub fn pixels(&self) -> usize {
+        self.count * self.height * self.width
+    }
+
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub fn data(&self) -> &[f32] {
+        let len = self.pixels() * self.stride;
+        self.buffer.as_ref().map_or(&[], |b| &b[..len])
+    }
+
+    pub fn data_mut(&mut self) -> &mut [f32] {
+        let len = self.pixels() * self.stride;
+        self.buffer.as_mut().map_or(&mut [], |b| &mut b[..len])
+    }
+
+    pub fn duplicate(&self) -> Self {
+        let mut copy = self.pool.map(self.count, self.height, self.width, self.channels);
+        copy.data_mut().copy_from_slice(self.data());
+        copy
+    }
+
+    /// The same values as `count` pixels of another shape, such as RoIs as rows of a matrix.
+    ///
+    /// # Panics
+    /// If that makes another number of values, or channels that are not aligned.
+    pub fn reshape(mut self, count: usize, height: usize, width: usize, channels: usize) -> Self {
+        assert_eq!(self.pixels() * self.stride, count * height * width * channels);
+        assert_eq!(channels % CHANNEL_ALIGN, 0);
+        (self.count, self.height, self.width) = (count, height, width);
+        (self.channels, self.stride) = (channels, channels);
+        self
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            self.pool.free().push(buffer);
+        }
+    }
+}
+
+impl std::fmt::Debug for Map {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Map [{}, {}, {}, {}]", self.count, self.height, self.width, self.channels)
+    }
+}

@@ -1,0 +1,213 @@
+//! Vectors of f32, and which of them this processor has.
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+use std::sync::LazyLock;
+
+/// Instruction sets that the kernels are written for, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    Avx512,
+    Avx2,
+    Portable,
+}
+
+impl Isa {
+    /// The best that this processor has; `DOCREADER_ISA` (avx512, avx2, portable) may ask for less.
+    pub fn best() -> Self {
+        static BEST: LazyLock<Isa> = LazyLock::new(|| {
+            let asked = std::env::var("DOCREADER_ISA").unwrap_or_default();
+            let wanted = |isa: &&Isa| asked.is_empty() || isa.name() == asked;
+            *Isa::available().iter().find(wanted).unwrap_or(&Isa::Portable)
+        });
+        *BEST
+    }
+
+    /// All that this processor has, best first.
+    pub fn available() -> &'static [Self] {
+        static AVAILABLE: LazyLock<Vec<Isa>> = LazyLock::new(|| {
+            let mut all = vec![];
+            #[cfg(target_arch = "x86_64")]
+            {
+                if is_x86_feature_detected!("avx512f") {
+                    all.push(Isa::Avx512);
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    all.push(Isa::Avx2);
+                }
+            }
+            all.push(Isa::Portable);
+            all
+        });
+        &AVAILABLE
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// Columns of a tile.
+    pub(super) fn tile_width(self) -> usize {
+        match self {
+            Self::Avx512 => 64,
+            Self::Avx2 => 16,
+            Self::Portable => 8,
+        }
+    }
+}
+
+/// Operations on a vector. Functions that are generic over it are inlined into callers that enable its instruction set.
+///
+/// # Safety
+/// The processor must have the instruction set, and pointers must be good for `LANES` values.
+pub(super) trait Simd: Copy + 'static {
+    type V: Copy;
+    const LANES: usize;
+    unsafe fn splat(x: f32) -> Self::V;
+    unsafe fn load(p: *const f32) -> Self::V;
+    unsafe fn store(p: *mut f32, v: Self::V);
+    /// Past the cache; `p` is aligned to the vector.
+    unsafe fn stream(p: *mut f32, v: Self::V);
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`
+    unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// Into all caches; harmless wherever `p` points.
+    unsafe fn prefetch(p: *const f32);
+    /// Into the second level cache.
+    unsafe fn prefetch_far(p: *const f32);
+}
+
+#[cfg(target_arch = "x86_64")]
+macro_rules! x86 {
+    ($name:ident, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $stream:ident, $add:ident, $sub:ident, $max:ident, $fma:ident) => {
+        #[derive(Clone, Copy)]
+        pub(super) struct $name;
+
+        impl Simd for $name {
+            type V = $vector;
+            const LANES: usize = $lanes;
+            #[inline(always)]
+            unsafe fn splat(x: f32) -> $vector {
+                // SAFETY: as the trait demands, here and below.
+                unsafe { $splat(x) }
+            }
+            #[inline(always)]
+            unsafe fn load(p: *const f32) -> $vector {
+                unsafe { $load(p) }
+            }
+            #[inline(always)]
+            unsafe fn store(p: *mut f32, v: $vector) {
+                unsafe { $store(p, v) }
+            }
+            #[inline(always)]
+            unsafe fn stream(p: *mut f32, v: $vector) {
+                unsafe { $stream(p, v) }
+            }
+            #[inline(always)]
+            unsafe fn add(a: $vector, b: $vector) -> $vector {
+                unsafe { $add(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn sub(a: $vector, b: $vector) -> $vector {
+                unsafe { $sub(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn max(a: $vector, b: $vector) -> $vector {
+                unsafe { $max(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn mul_add(a: $vector, b: $vector, c: $vector) -> $vector {
+                unsafe { $fma(a, b, c) }
+            }
+            #[inline(always)]
+            unsafe fn prefetch(p: *const f32) {
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn prefetch_far(p: *const f32) {
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+x86!(
+    Avx512,
+    __m512,
+    16,
+    _mm512_set1_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_stream_ps,
+    _mm512_add_ps,
+    _mm512_sub_ps,
+    _mm512_max_ps,
+    _mm512_fmadd_ps
+);
+#[cfg(target_arch = "x86_64")]
+x86!(
+    Avx2,
+    __m256,
+    8,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_stream_ps,
+    _mm256_add_ps,
+    _mm256_sub_ps,
+    _mm256_max_ps,
+    _mm256_fmadd_ps
+);
+
+/// Eight values for the compiler to make the best of.
+#[derive(Clone, Copy)]
+pub(super) struct Portable;
+
+impl Simd for Portable {
+    type V = [f32; 8];
+    const LANES: usize = 8;
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> [f32; 8] {
+        [x; 8]
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> [f32; 8] {
+        // SAFETY: `p` is good for eight values, as the trait demands, here and below.
+        unsafe { p.cast::<[f32; 8]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: [f32; 8]) {
+        unsafe { p.cast::<[f32; 8]>().write_unaligned(v) }
+    }
+    #[inline(always)]
+    unsafe fn stream(p: *mut f32, v: [f32; 8]) {
+        unsafe { Self::store(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn sub(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn max(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn mul_add(a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
+    #[inline(always)]
+    unsafe fn prefetch_far(_: *const f32) {}
+}

@@ -1,0 +1,104 @@
+//! The first convolution: 7 × 7, stride 2, on three channels. A filter's row is 21 values that follow each other in the image, so it has 7
+//! taps of 21 values instead of 49 of 3.
+
+use std::ptr::null;
+
+use super::conv::Filters;
+use super::gemm::{Packed, ROWS, Tail, Tile, run};
+use super::map::{Buffer, Map, Pool};
+use super::parallel::{Shared, for_each};
+use super::simd::Isa;
+
+const KERNEL: usize = 7;
+const STRIDE: usize = 2;
+const CHANNELS: usize = 3;
+/// Pixels of zeros around the image.
+pub const BORDER: usize = KERNEL / 2;
+
+/// The network's input, [H, W, 3], within a border of zeros.
+pub struct Image {
+    height: usize,
+    width: usize,
+    data: Buffer,
+}
+
+impl Image {
+    /// All zero.
+    pub fn new(height: usize, width: usize) -> Self {
+        let data = Buffer::zeroed((height + 2 * BORDER) * (width + 2 * BORDER) * CHANNELS);
+        Self { height, width, data }
+    }
+
+    /// Row `y` without its border: three values a pixel.
+    ///
+    /// # Panics
+    /// Below the image.
+    pub fn row_mut(&mut self, y: usize) -> &mut [f32] {
+        assert!(y < self.height);
+        let width = (self.width + 2 * BORDER) * CHANNELS;
+        &mut self.data[(y + BORDER) * width + BORDER * CHANNELS..][..self.width * CHANNELS]
+    }
+}
+
+/// The first convolution, with a ReLU.
+pub struct Stem {
+    output: usize,
+    bias: Buffer,
+    weights: Packed,
+}
+
+impl Stem {
+    /// # Panics
+    /// If the filters are not 7 × 7, stride 2, on three channels.
+    pub fn new(isa: Isa, filters: &Filters<'_>) -> Self {
+        let Filters { weight, bias, input, output, kernel, stride } = *filters;
+        assert_eq!((input, kernel, stride, weight.len()), (CHANNELS, KERNEL, STRIDE, output * 147));
+        let at = |k: usize, o: usize| {
+            let (y, x, c) = (k / (KERNEL * CHANNELS), k / CHANNELS % KERNEL, k % CHANNELS);
+            weight[((o * CHANNELS + c) * KERNEL + y) * KERNEL + x]
+        };
+        let weights = Packed::new(isa, KERNEL * KERNEL * CHANNELS, output, at);
+        let mut padded_bias = Buffer::zeroed(weights.n);
+        padded_bias[..bias.len()].copy_from_slice(bias);
+        Self { output, bias: padded_bias, weights }
+    }
+
+    /// [H, W, 3] → [1, H/2, W/2, output].
+    pub fn forward(&self, image: &Image, pool: &Pool) -> Map {
+        let size = |side: usize| (side + 2 * BORDER - KERNEL) / STRIDE + 1;
+        let (height, width) = (size(image.height), size(image.width));
+        let mut out = pool.map(1, height, width, self.output);
+        let (ldc, source_row) = (out.stride, (image.width + 2 * BORDER) * CHANNELS);
+        let target = Shared::new(out.data_mut());
+        for_each(height, |y, _| {
+            for panel in 0..self.weights.panels() {
+                let column = panel * self.weights.width();
+                for x in (0..width).step_by(ROWS) {
+                    let count = ROWS.min(width - x);
+                    let mut table = [null(); KERNEL * ROWS];
+                    for tap in 0..KERNEL {
+                        for r in 0..count {
+                            let at = (y * STRIDE + tap) * source_row + (x + r) * STRIDE * CHANNELS;
+                            table[tap * count + r] = image.data[at..][..KERNEL * CHANNELS].as_ptr();
+                        }
+                    }
+                    // SAFETY: each pointer is good for 21 values, the panel has 147 rows, and the row of the output is this task's.
+                    unsafe {
+                        let c = target.get().add((y * width + x) * ldc + column);
+                        let b = self.weights.row(panel, 0);
+                        let tile = Tile { taps: KERNEL, k: KERNEL * CHANNELS, a: table.as_ptr(), b, c, ldc };
+                        let tail = Tail { bias: self.bias.as_ptr().add(column), relu: true, ..Tail::PLAIN };
+                        run(self.weights.isa, count, self.weights.columns(panel), tile, tail);
+                    }
+                }
+            }
+        });
+        out
+    }
+}
+
+impl std::fmt::Debug for Stem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Stem to {}", self.output)
+    }
+}

@@ -1,0 +1,190 @@
+//! Box and mask heads on the CPU.
+
+use super::super::boxes::Box2;
+use super::super::fpn::STRIDES;
+use super::super::layers::Conv;
+use super::super::pooler::{Pooler, by_level};
+use super::super::roi_heads::{self, Instances, MASK_CHUNK, Selection};
+use super::super::rpn::Proposals;
+use super::super::{Result, Stop, go_on};
+use super::layer::{Layer, with_filters};
+use crate::kernels::{self, Filters, Isa, Linear, Map, Then, roi_align};
+
+/// Channels of a map, one after the other, begin at multiples of this.
+const ALIGN: usize = 16;
+
+/// Two 1 × 1 convolutions of one map as one.
+pub(super) fn join(isa: Isa, first: &Conv, second: &Conv) -> Result<kernels::Conv> {
+    with_filters(first, |a| {
+        with_filters(second, |b| {
+            let weight = [a.weight, b.weight].concat();
+            let bias = [a.bias, b.bias].concat();
+            let filters = Filters { weight: &weight, bias: &bias, output: a.output + b.output, ..*a };
+            kernels::Conv::new(isa, &filters, false)
+        })
+    })?
+}
+
+/// RoIs pooled from the pyramid: [n, R, R, C].
+fn pool(pooler: &Pooler, features: &[Map], boxes: &[Box2]) -> Map {
+    let side = pooler.resolution;
+    let mut out = features[0].pool().map(boxes.len(), side, side, features[0].channels);
+    for (rows, (feature, stride)) in by_level(boxes).iter().zip(features.iter().zip(STRIDES)) {
+        roi_align(feature, &pooler.op(boxes, rows, stride), rows, &mut out);
+    }
+    out
+}
+
+#[derive(Debug)]
+pub(super) struct BoxHead {
+    pooler: Pooler,
+    convs: Vec<Layer>,
+    fcs: Vec<Linear>,
+    /// Logits of the classes and the background, then deltas.
+    answers: Linear,
+    classes: usize,
+    deltas: usize,
+    selection: Selection,
+}
+
+impl BoxHead {
+    pub fn pack(isa: Isa, head: roi_heads::BoxHead) -> Result<Self> {
+        let roi_heads::BoxHead { pooler, convs, fcs, cls_score, bbox_pred, selection } = head;
+        let cells = pooler.resolution * pooler.resolution;
+        // The first layer reads a pooled RoI as it lies there: cells of channels, not channels of cells.
+        let mut from_cells = Some(cells);
+        let mut packed = vec![];
+        for fc in fcs {
+            packed.push(linear(isa, &[&fc], from_cells.take())?);
+        }
+        let (classes, deltas) = (cls_score.weight().dim(0)?, bbox_pred.weight().dim(0)?);
+        let answers = linear(isa, &[&cls_score, &bbox_pred], from_cells.take())?;
+        let convs = convs.into_iter().map(|conv| Layer::pack(isa, conv, true)).collect::<Result<_>>()?;
+        Ok(Self { pooler, convs, fcs: packed, answers, classes, deltas, selection })
+    }
+
+    pub fn run(
+        &self,
+        features: &[Map],
+        proposals: &Proposals,
+        size: (usize, usize),
+        threshold: f32,
+        stop: Stop<'_>,
+    ) -> Result<Instances> {
+        let mut x = pool(&self.pooler, features, &proposals.boxes);
+        for conv in &self.convs {
+            go_on(stop)?;
+            x = conv.forward(&x, Then::relu())?;
+        }
+        let (count, values) = (x.count, x.height * x.width * x.stride);
+        let mut x = x.reshape(count, 1, 1, values);
+        for fc in &self.fcs {
+            go_on(stop)?;
+            x = fc.forward(&x, true);
+        }
+        let answers = self.answers.forward(&x, false);
+        let rows = || answers.data().chunks_exact(answers.stride);
+        let scores: Vec<_> = rows().map(|row| softmax(&row[..self.classes])).collect();
+        let deltas: Vec<_> = rows().map(|row| row[self.classes..][..self.deltas].to_vec()).collect();
+        Ok(self.selection.select(proposals, &scores, &deltas, size, threshold))
+    }
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = logits.iter().map(|v| (v - largest).exp()).collect();
+    let sum: f32 = powers.iter().sum();
+    powers.into_iter().map(|v| v / sum).collect()
+}
+
+/// Layers of the same inputs as one. With `cells`, inputs come as so many cells of aligned channels, and the weights as channels of cells.
+fn linear(isa: Isa, layers: &[&candle_nn::Linear], cells: Option<usize>) -> Result<Linear> {
+    let (mut weights, mut bias, mut inputs) = (vec![], vec![], 0);
+    for layer in layers {
+        let weight = layer.weight();
+        let (outputs, columns) = weight.dims2()?;
+        inputs = columns;
+        weights.extend(weight.flatten_all()?.to_vec1::<f32>()?);
+        bias.extend(match layer.bias() {
+            Some(bias) => bias.to_vec1::<f32>()?,
+            None => vec![0.0; outputs],
+        });
+    }
+    let outputs = bias.len();
+    let Some(cells) = cells else {
+        return Ok(Linear::new(isa, inputs, outputs, &bias, |k, o| weights[o * inputs + k]));
+    };
+    let channels = inputs / cells;
+    let stride = channels.next_multiple_of(ALIGN);
+    let at = |k: usize, o: usize| match k % stride {
+        c if c < channels => weights[o * inputs + c * cells + k / stride],
+        _ => 0.0,
+    };
+    Ok(Linear::new(isa, cells * stride, outputs, &bias, at))
+}
+
+#[derive(Debug)]
+pub(super) struct MaskHead {
+    pooler: Pooler,
+    convs: Vec<Layer>,
+    /// The transposed convolution: for each cell the four that come of it.
+    deconv: Linear,
+    /// Channels of these four, with their padding.
+    width: usize,
+    predictor: Linear,
+    class_agnostic: bool,
+}
+
+impl MaskHead {
+    pub fn pack(isa: Isa, head: roi_heads::MaskHead) -> Result<Self> {
+        let roi_heads::MaskHead { pooler, convs, deconv, predictor, class_agnostic } = head;
+        let weight = deconv.weight();
+        let (inputs, outputs, _, _) = weight.dims4()?;
+        let weight = weight.flatten_all()?.to_vec1::<f32>()?;
+        let bias = deconv.bias().map(|b| b.to_vec1::<f32>()).transpose()?.unwrap_or_else(|| vec![0.0; outputs]);
+        let width = outputs.next_multiple_of(ALIGN);
+        let padded: Vec<f32> = (0..4 * width).map(|o| bias.get(o % width).copied().unwrap_or(0.0)).collect();
+        let at = |k: usize, o: usize| match o % width {
+            channel if channel < outputs => weight[(k * outputs + channel) * 4 + o / width],
+            _ => 0.0,
+        };
+        let deconv = Linear::new(isa, inputs, 4 * width, &padded, at);
+        let predictor = with_filters(&predictor, |f| {
+            let at = |k: usize, o: usize| if k < f.input { f.weight[o * f.input + k] } else { 0.0 };
+            Linear::new(isa, width, f.output, f.bias, at)
+        })?;
+        let convs = convs.into_iter().map(|conv| Layer::pack(isa, conv, true)).collect::<Result<_>>()?;
+        Ok(Self { pooler, convs, deconv, width, predictor, class_agnostic })
+    }
+
+    /// Mask probabilities of each instance's own class, as [N, 2R, 2R] row by row.
+    pub fn run(&self, features: &[Map], instances: &Instances, stop: Stop<'_>) -> Result<Vec<Vec<f32>>> {
+        let mut masks = Vec::with_capacity(instances.boxes.len());
+        for (boxes, classes) in instances.boxes.chunks(MASK_CHUNK).zip(instances.classes.chunks(MASK_CHUNK)) {
+            let mut x = pool(&self.pooler, features, boxes);
+            for conv in &self.convs {
+                go_on(stop)?;
+                x = conv.forward(&x, Then::relu())?;
+            }
+            let (count, side) = (x.count, self.pooler.resolution);
+            let x = self.deconv.forward(&x, true).reshape(count * side * side * 4, 1, 1, self.width);
+            let answers = self.predictor.forward(&x, false);
+            for (i, &class) in classes.iter().enumerate() {
+                let channel = if self.class_agnostic { 0 } else { class };
+                let cells = (0..side * 2).flat_map(|y| (0..side * 2).map(move |x| (y, x)));
+                let value = |(y, x): (usize, usize)| {
+                    let cell = (i * side + y / 2) * side + x / 2;
+                    let logit = answers.data()[(cell * 4 + y % 2 * 2 + x % 2) * answers.stride + channel];
+                    1.0 / (1.0 + (-logit).exp())
+                };
+                masks.push(cells.map(value).collect());
+            }
+        }
+        Ok(masks)
+    }
+
+    /// The side of the masks, in cells.
+    pub fn side(&self) -> usize {
+        self.pooler.resolution * 2
+    }
+}

@@ -1,0 +1,62 @@
+//! A convolution of the network on the CPU: by the kernels where they have it, by candle where they do not.
+
+use candle_core::{Device, Tensor};
+
+use super::super::Result;
+use super::super::layers::Conv;
+use crate::kernels::{self, Filters, Isa, Map, Then};
+
+#[derive(Debug)]
+pub(super) enum Layer {
+    Kernel(kernels::Conv),
+    /// Groups of channels, and group norms.
+    Candle(Conv),
+}
+
+impl Layer {
+    pub fn pack(isa: Isa, conv: Conv, winograd: bool) -> Result<Self> {
+        match conv.norm.is_some() || conv.conv.config().groups > 1 {
+            true => Ok(Self::Candle(conv)),
+            false => with_filters(&conv, |filters| Self::Kernel(kernels::Conv::new(isa, filters, winograd))),
+        }
+    }
+
+    pub fn forward(&self, x: &Map, then: Then) -> Result<Map> {
+        let conv = match self {
+            Self::Kernel(conv) => return Ok(conv.forward(x, then)),
+            Self::Candle(conv) => conv,
+        };
+        let mut y = from_tensor(&conv.forward(&to_tensor(x)?)?, x)?;
+        if let Some(other) = then.add_to {
+            y.data_mut().iter_mut().zip(other.data()).for_each(|(a, b)| *a += b);
+        }
+        if then.relu {
+            y.data_mut().iter_mut().for_each(|v| *v = v.max(0.0));
+        }
+        Ok(y)
+    }
+}
+
+/// Hands a convolution's weights over as slices; a missing bias is empty.
+pub(super) fn with_filters<T>(conv: &Conv, f: impl FnOnce(&Filters<'_>) -> T) -> Result<T> {
+    let weight = conv.conv.weight();
+    let (output, input, kernel, _) = weight.dims4()?;
+    let weight = weight.flatten_all()?.to_vec1::<f32>()?;
+    let bias = conv.conv.bias().map(|b| b.to_vec1::<f32>()).transpose()?.unwrap_or_default();
+    let stride = conv.conv.config().stride;
+    Ok(f(&Filters { weight: &weight, bias: &bias, input, output, kernel, stride }))
+}
+
+/// [n, H, W, C] → [n, C, H, W].
+fn to_tensor(x: &Map) -> Result<Tensor> {
+    let padded = Tensor::from_slice(x.data(), (x.count, x.height, x.width, x.stride), &Device::Cpu)?;
+    Ok(padded.narrow(3, 0, x.channels)?.permute((0, 3, 1, 2))?.contiguous()?)
+}
+
+fn from_tensor(t: &Tensor, like: &Map) -> Result<Map> {
+    let (count, channels, height, width) = t.dims4()?;
+    let mut map = like.pool().map(count, height, width, channels);
+    let t = t.permute((0, 2, 3, 1))?.pad_with_zeros(3, 0, map.stride - channels)?;
+    map.data_mut().copy_from_slice(&t.flatten_all()?.to_vec1::<f32>()?);
+    Ok(map)
+}
