@@ -266,6 +266,13 @@ async fn process(
             }
             Err(JobError::Elsewhere { code, message }.into())
         }
+        Err(JobError::Transient(error)) if context.pipeline.storage.check().await.is_err() => {
+            documents::release(pool, id, &hold.job).await?;
+            tracing::warn!(document = id, error = format!("{error:#}"), "the bucket does not answer; waiting for it");
+            wait_for_bucket(context).await;
+            // No fault of the document, so no attempt at it.
+            Err(DeferredError::new(JobError::Stopped).into())
+        }
         Err(JobError::Transient(error)) if attempt >= DocumentJob::MAX_ATTEMPTS => {
             tracing::error!(document = id, attempt, error = format!("{error:#}"), "document given up");
             let reason = format!(
@@ -279,6 +286,18 @@ async fn process(
             documents::release(pool, id, &hold.job).await?;
             Err(JobError::Transient(error).into())
         }
+    }
+}
+
+/// Keeps the job meanwhile: others would fare no better with it.
+async fn wait_for_bucket(context: &Context) {
+    let mut pause = Duration::from_secs(1);
+    while context.run.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+        if context.pipeline.storage.check().await.is_ok() {
+            tracing::info!("the bucket answers again");
+            return;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -97,7 +97,8 @@ async fn fault(
             let endpoint = app.s3.as_ref().unwrap().endpoint();
             let port = endpoint.rsplit(':').next().unwrap().parse().unwrap();
             app.s3 = None;
-            tokio::time::sleep(outage).await;
+            // The first is the long one.
+            tokio::time::sleep(if step < 9 { outage } else { Duration::from_secs(3) }).await;
             app.s3 = Some(S3Server::start(&app.folder.path().join("s3"), port, "key", "secret").await.unwrap());
             "no S3 for a while"
         }
