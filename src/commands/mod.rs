@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod bench;
 mod check;
 mod detect;
 mod jobs;
@@ -48,6 +49,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Find regions in a PDF or an image, without database or S3
     Detect(detect::DetectArgs),
+    /// Measure a model on this machine, stage by stage
+    Bench(bench::BenchArgs),
     /// Import, check and describe models
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::RenderChild(args) => render_child::run(&args),
         Command::Model(command) => model::run(command),
         Command::Detect(args) => block_on(detect::run(args)),
+        Command::Bench(args) => block_on(bench::run(args)),
         Command::Jobs(command) => block_on(jobs::run(command)),
         Command::Token(command) => block_on(token::run(command)),
         Command::Check(args) => block_on(check::run(args)),

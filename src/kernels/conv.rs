@@ -83,6 +83,7 @@ impl Conv {
         let mut out = then.add_to.unwrap_or_else(|| x.pool().map(x.count, height, width, self.output));
         assert_eq!((out.count, out.height, out.width, out.channels), (x.count, height, width, self.output), "shape");
         let tail = Tail { bias: self.bias.as_ptr(), add, relu: then.relu, next: null() };
+        out.pool().count_work(out.pixels() * self.output * self.input * self.kernel * self.kernel);
         match &self.weights {
             Weights::Winograd(winograd) => winograd.run(x, &mut out, tail),
             Weights::Plain(packed, _) if self.kernel == 1 && self.stride == 1 => product(x, packed, &mut out, tail),
@@ -167,6 +168,7 @@ impl Linear {
     pub fn forward(&self, x: &Map, relu: bool) -> Map {
         assert_eq!(x.channels, self.weights.k, "inputs");
         let mut out = x.pool().map(x.count, x.height, x.width, self.output);
+        out.pool().count_work(x.pixels() * self.weights.k * self.output);
         let tail = Tail { bias: self.bias.as_ptr(), add: false, relu, next: null() };
         product(x, &self.weights, &mut out, tail);
         out

@@ -2,6 +2,7 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Channels of a map lie in memory as the next multiple of this many.
@@ -66,7 +67,13 @@ impl DerefMut for Buffer {
 
 /// Buffers that no map uses. A page's maps come from those of the page before: fresh memory costs more time than most layers.
 #[derive(Clone, Default)]
-pub struct Pool(Arc<Mutex<Vec<Buffer>>>);
+pub struct Pool(Arc<Shelf>);
+
+#[derive(Default)]
+struct Shelf {
+    free: Mutex<Vec<Buffer>>,
+    work: AtomicU64,
+}
 
 impl Pool {
     /// A map of `count` images of `height` × `width` pixels; what is in it is left over from other maps.
@@ -93,7 +100,16 @@ impl Pool {
     }
 
     fn free(&self) -> MutexGuard<'_, Vec<Buffer>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Multiplications and additions, in pairs, that the layers of these maps have asked for so far; Winograd's does fewer.
+    pub fn work(&self) -> u64 {
+        self.0.work.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_work(&self, pairs: usize) {
+        self.0.work.fetch_add(pairs as u64, Ordering::Relaxed);
     }
 }
 

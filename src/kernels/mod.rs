@@ -8,6 +8,7 @@ mod conv;
 mod gemm;
 mod map;
 mod parallel;
+mod peak;
 mod resize;
 mod roi_align;
 mod simd;
@@ -16,6 +17,7 @@ mod winograd;
 
 pub use conv::{Conv, Filters, Linear, Then};
 pub use map::{Map, Pool};
+pub use peak::peak;
 pub use resize::{add_upsampled, max_pool, subsample};
 pub use roi_align::{RoiAlign, roi_align};
 pub use simd::Isa;

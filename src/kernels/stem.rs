@@ -68,6 +68,7 @@ impl Stem {
         let size = |side: usize| (side + 2 * BORDER - KERNEL) / STRIDE + 1;
         let (height, width) = (size(image.height), size(image.width));
         let mut out = pool.map(1, height, width, self.output);
+        pool.count_work(height * width * self.weights.k * self.output);
         let (ldc, source_row) = (out.stride, (image.width + 2 * BORDER) * CHANNELS);
         let target = Shared::new(out.data_mut());
         for_each(height, |y, _| {

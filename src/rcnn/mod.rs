@@ -40,7 +40,7 @@ pub use candle_core::Device;
 pub use error::Error;
 pub use image_input::ModelInput;
 pub use mask::Rle;
-pub use model::{Detection, Kernels, Model, device};
+pub use model::{Detection, Kernels, Model, Stage, device};
 pub use network::{Network, Output};
 pub use roi_heads::Instances;
 pub use rpn::Proposals;

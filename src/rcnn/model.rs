@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use candle_core::Device;
 use image::RgbImage;
@@ -26,6 +27,15 @@ pub struct Detection {
     /// Pixels of the image that was given.
     pub box_px: Box2,
     pub mask: Option<Rle>,
+}
+
+/// A part of a prediction.
+#[derive(Debug, Clone, Copy)]
+pub struct Stage {
+    pub name: &'static str,
+    pub time: Duration,
+    /// Multiplications and additions, in pairs; 0 where they are not counted.
+    pub work: u64,
 }
 
 enum Engine {
@@ -116,10 +126,35 @@ impl Model {
 
     /// The same; ends with [`Error::Stopped`] soon after `stop` says so.
     pub fn predict_until(&self, image: &RgbImage, threshold: f32, stop: Stop<'_>) -> Result<Vec<Detection>> {
+        self.run(image, threshold, stop, &mut |_| {})
+    }
+
+    /// The same, and how long each stage took.
+    pub fn profile(&self, image: &RgbImage, threshold: f32) -> Result<(Vec<Detection>, Vec<Stage>)> {
+        let mut stages = vec![];
+        let work = || if let Engine::Cpu(network) = &self.engine { network.work() } else { 0 };
+        let (mut since, mut before) = (Instant::now(), work());
+        let detections = self.run(image, threshold, &|| false, &mut |name| {
+            stages.push(Stage { name, time: since.elapsed(), work: work() - before });
+            (since, before) = (Instant::now(), work());
+        })?;
+        Ok((detections, stages))
+    }
+
+    fn run(
+        &self,
+        image: &RgbImage,
+        threshold: f32,
+        stop: Stop<'_>,
+        mark: &mut dyn FnMut(&'static str),
+    ) -> Result<Vec<Detection>> {
         let output = match &self.engine {
             Engine::Candle(network) => network.run(image, &self.config, &self.device, threshold, stop)?,
-            Engine::Cpu(network) => network.run(image, &self.config, threshold, stop)?,
+            Engine::Cpu(network) => network.run(image, &self.config, threshold, stop, mark)?,
         };
+        if self.candle().is_some() {
+            mark("network");
+        }
         let Output { instances, masks, mask_side, size } = output;
         let (width, height) = image.dimensions();
         let scale = [width as f32 / size.0 as f32, height as f32 / size.1 as f32];
@@ -133,6 +168,7 @@ impl Model {
             let mask = masks.as_ref().map(|masks| mask::paste(&masks[i], mask_side, &box_px, width, height));
             detections.push(Detection { class_id: instances.classes[i], score: instances.scores[i], box_px, mask });
         }
+        mark("paste");
         Ok(detections)
     }
 

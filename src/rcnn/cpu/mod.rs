@@ -38,6 +38,11 @@ struct Block {
 }
 
 impl Cpu {
+    /// See [`Pool::work`].
+    pub fn work(&self) -> u64 {
+        self.pool.work()
+    }
+
     /// Not a network whose first layer has a group norm.
     pub fn can_run(network: &Network) -> bool {
         network.backbone.bottom_up.stem.norm.is_none()
@@ -67,20 +72,35 @@ impl Cpu {
         })
     }
 
-    pub fn run(&self, image: &RgbImage, config: &Config, threshold: f32, stop: Stop<'_>) -> Result<Output> {
+    /// Calls `mark` with each stage's name when it is over.
+    pub fn run(
+        &self,
+        image: &RgbImage,
+        config: &Config,
+        threshold: f32,
+        stop: Stop<'_>,
+        mark: &mut dyn FnMut(&'static str),
+    ) -> Result<Output> {
         let (input, size) = image_for_cpu(image, config)?;
-        let features = self.features(&input, stop)?;
-        drop(input);
+        mark("resize");
+        let levels = self.levels(input, stop)?;
+        mark("ResNet");
+        let features = self.pyramid(levels, stop)?;
+        mark("pyramid");
         let proposals = self.propose(&features, size, stop)?;
+        mark("proposals");
         let instances = self.box_head.run(&features, &proposals, size, threshold, stop)?;
+        mark("box head");
         let masks = self.mask_head.as_ref().map(|head| head.run(&features, &instances, stop)).transpose()?;
+        mark("mask head");
         let mask_side = self.mask_head.as_ref().map_or(0, MaskHead::side);
         Ok(Output { instances, masks, mask_side, size })
     }
 
-    /// p2 … p6.
-    fn features(&self, image: &Image, stop: Stop<'_>) -> Result<Vec<Map>> {
-        let mut levels = vec![kernels::max_pool(&self.stem.forward(image, &self.pool))];
+    /// The stem's result and res2 … res5.
+    fn levels(&self, image: Image, stop: Stop<'_>) -> Result<Vec<Map>> {
+        let mut levels = vec![kernels::max_pool(&self.stem.forward(&image, &self.pool))];
+        drop(image);
         for stage in &self.stages {
             let mut blocks = stage.iter();
             let (Some(first), Some(below)) = (blocks.next(), levels.last()) else {
@@ -93,6 +113,11 @@ impl Cpu {
             }
             levels.push(x);
         }
+        Ok(levels)
+    }
+
+    /// p2 … p6.
+    fn pyramid(&self, mut levels: Vec<Map>, stop: Stop<'_>) -> Result<Vec<Map>> {
         let mut features = vec![];
         let mut above: Option<Map> = None;
         for (lateral, output) in self.lateral.iter().zip(&self.output).rev() {
