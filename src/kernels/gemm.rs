@@ -101,6 +101,7 @@ pub(super) struct Tile {
 }
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "see below")]
 unsafe fn tile_body<S: Simd, const M: usize, const V: usize, const WIDTH: usize>(tile: Tile, tail: Tail) {
     // SAFETY: the caller of `run` vouches for the pointers and the instruction set.
     unsafe {
@@ -131,9 +132,11 @@ unsafe fn tile_body<S: Simd, const M: usize, const V: usize, const WIDTH: usize>
                 next = next.wrapping_add(WIDTH);
             }
         }
-        for (row, sums) in sums.into_iter().enumerate() {
-            for (v, mut sum) in sums.into_iter().enumerate() {
+        // By index, so that the loops are unrolled and the sums stay in registers.
+        for row in 0..M {
+            for v in 0..V {
                 let at = c.add(row * ldc + v * S::LANES);
+                let mut sum = sums[row][v];
                 if !tail.bias.is_null() {
                     sum = S::add(sum, S::load(tail.bias.add(v * S::LANES)));
                 }

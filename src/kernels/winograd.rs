@@ -335,6 +335,7 @@ unsafe fn transform_back<S: Simd>(y: [S::V; IN]) -> [S::V; OUT] {
 }
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "loops over indices are unrolled, and their values stay in registers")]
 unsafe fn input_body<S: Simd>(pointers: &[[*const f32; IN]; IN], channels: usize, v: *mut f32, plane: usize) {
     // SAFETY: as `Winograd::transform_input` says.
     unsafe {
@@ -346,9 +347,10 @@ unsafe fn input_body<S: Simd>(pointers: &[[*const f32; IN]; IN], channels: usize
                     half[i][j] = column[i];
                 }
             }
-            for (i, row) in half.into_iter().enumerate() {
-                for (j, value) in transform_rows::<S>(row).into_iter().enumerate() {
-                    S::store(v.add((i * IN + j) * plane + c), value);
+            for i in 0..IN {
+                let row = transform_rows::<S>(half[i]);
+                for j in 0..IN {
+                    S::store(v.add((i * IN + j) * plane + c), row[j]);
                 }
             }
         }
@@ -356,6 +358,7 @@ unsafe fn input_body<S: Simd>(pointers: &[[*const f32; IN]; IN], channels: usize
 }
 
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "as above")]
 unsafe fn output_body<S: Simd>(
     y: *const f32,
     plane: usize,
@@ -377,10 +380,17 @@ unsafe fn output_body<S: Simd>(
                 }
             }
             let bias = S::load(tail.bias.add(c));
-            for (i, half) in half.into_iter().enumerate().take(high) {
-                for (j, value) in transform_back::<S>(half).into_iter().enumerate().take(wide) {
+            for i in 0..OUT {
+                if i >= high {
+                    break;
+                }
+                let values = transform_back::<S>(half[i]);
+                for j in 0..OUT {
+                    if j >= wide {
+                        break;
+                    }
                     let at = to.out.add(((row + i) * to.grid.width + column + j) * to.ldc + c);
-                    let mut value = S::add(value, bias);
+                    let mut value = S::add(values[j], bias);
                     if tail.add {
                         value = S::add(value, S::load(at));
                     }

@@ -1,0 +1,194 @@
+//! Every kernel against plain loops in f64, over random shapes, in each instruction set that this processor has.
+
+use docreader::kernels::{self, Conv, Filters, Image, Isa, Linear, Map, Pool, Stem, Then};
+
+/// The same numbers in each run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+
+    fn within(&mut self, range: std::ops::RangeInclusive<usize>) -> usize {
+        range.start() + self.next() as usize % (range.end() - range.start() + 1)
+    }
+
+    fn value(&mut self) -> f32 {
+        self.next() as f32 / (1u64 << 30) as f32 - 1.0
+    }
+
+    fn values(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.value()).collect()
+    }
+
+    /// A map of random values, also in the padding of its channels.
+    fn map(&mut self, pool: &Pool, count: usize, height: usize, width: usize, channels: usize) -> Map {
+        let mut map = pool.map(count, height, width, channels);
+        map.data_mut().iter_mut().for_each(|v| *v = self.value());
+        map
+    }
+}
+
+fn at(map: &Map, image: usize, y: usize, x: usize, c: usize) -> f32 {
+    map.data()[((image * map.height + y) * map.width + x) * map.stride + c]
+}
+
+/// One value of a convolution's result, before what comes then.
+fn convolved(x: &Map, f: &Filters<'_>, image: usize, y: usize, column: usize, o: usize) -> f64 {
+    let (pad, mut sum) = (f.kernel / 2, f.bias.get(o).map_or(0.0, |b| f64::from(*b)));
+    for ky in 0..f.kernel {
+        for kx in 0..f.kernel {
+            let (iy, ix) = ((y * f.stride + ky).wrapping_sub(pad), (column * f.stride + kx).wrapping_sub(pad));
+            if iy < x.height && ix < x.width {
+                for c in 0..f.input {
+                    let weight = f.weight[((o * f.input + c) * f.kernel + ky) * f.kernel + kx];
+                    sum += f64::from(weight) * f64::from(at(x, image, iy, ix, c));
+                }
+            }
+        }
+    }
+    sum
+}
+
+/// Compares all values; the tolerance is relative to the largest that a sum of so many products may have.
+fn assert_close(what: &str, got: &Map, scale: f64, tolerance: f64, want: impl Fn(usize, usize, usize, usize) -> f64) {
+    let mut worst = 0f64;
+    for image in 0..got.count {
+        for y in 0..got.height {
+            for x in 0..got.width {
+                for c in 0..got.channels {
+                    worst = worst.max((f64::from(at(got, image, y, x, c)) - want(image, y, x, c)).abs() / scale);
+                }
+            }
+        }
+    }
+    assert!(worst <= tolerance, "{what}: {worst:.1e}");
+}
+
+#[test]
+fn convolutions_of_any_shape() {
+    let (mut random, pool) = (Random(1), Pool::default());
+    for &isa in Isa::available() {
+        for _ in 0..1000 {
+            let (kernel, stride) = [(1, 1), (1, 2), (3, 1), (3, 1), (3, 2)][random.within(0..=4)];
+            let (input, output) = (random.within(1..=70), random.within(1..=140));
+            let (count, height, width) = (random.within(1..=2), random.within(1..=13), random.within(1..=13));
+            let x = random.map(&pool, count, height, width, input);
+            let weight = random.values(output * input * kernel * kernel);
+            let bias = if random.within(0..=3) == 0 { vec![] } else { random.values(output) };
+            let filters = Filters { weight: &weight, bias: &bias, input, output, kernel, stride };
+            let winograd = random.within(0..=1) == 1;
+            let conv = Conv::new(isa, &filters, winograd);
+            let (relu, add) = (random.within(0..=1) == 1, random.within(0..=1) == 1);
+            let plain = conv.forward(&x, Then::default());
+            let other = random.map(&pool, count, plain.height, plain.width, output);
+            let add_to = add.then(|| other.duplicate());
+            let got = conv.forward(&x, Then { relu, add_to });
+            let what = format!("{} {conv:?} of {x:?}, relu {relu}, add {add}", isa.name());
+            let scale = ((input * kernel * kernel) as f64).sqrt() + 1.0;
+            let tolerance = if winograd && kernel == 3 && stride == 1 { 4e-5 } else { 2e-6 };
+            assert_close(&what, &got, scale, tolerance, |n, y, column, o| {
+                let sum = convolved(&x, &filters, n, y, column, o)
+                    + if add { f64::from(at(&other, n, y, column, o)) } else { 0.0 };
+                if relu { sum.max(0.0) } else { sum }
+            });
+            // The padding of the channels is fit to be read by the next layer.
+            assert!(got.data().iter().all(|v| v.is_finite()), "{what}");
+        }
+    }
+}
+
+/// Maps so large that Winograd's strips, their last ones and stores past the caches come into play.
+#[test]
+fn large_winograd() {
+    let (mut random, pool) = (Random(2), Pool::default());
+    for &isa in Isa::available() {
+        for (height, width, input, output) in [(97, 130, 32, 80), (151, 203, 16, 144)] {
+            let x = random.map(&pool, 1, height, width, input);
+            let (weight, bias) = (random.values(output * input * 9), random.values(output));
+            let filters = Filters { weight: &weight, bias: &bias, input, output, kernel: 3, stride: 1 };
+            let got = Conv::new(isa, &filters, true).forward(&x, Then::relu());
+            let mut worst = 0f64;
+            for _ in 0..20_000 {
+                let (y, column, o) =
+                    (random.within(0..=height - 1), random.within(0..=width - 1), random.within(0..=output - 1));
+                let want = convolved(&x, &filters, 0, y, column, o).max(0.0);
+                worst = worst.max((f64::from(at(&got, 0, y, column, o)) - want).abs());
+            }
+            assert!(worst < 4e-5 * ((input * 9) as f64).sqrt(), "{} {height} × {width}: {worst:.1e}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn fully_connected_of_any_shape() {
+    let (mut random, pool) = (Random(3), Pool::default());
+    for &isa in Isa::available() {
+        // The last has weights so large that they are read in another order.
+        let mut shapes: Vec<_> =
+            (0..60).map(|_| (random.within(0..=50), random.within(1..=1500), random.within(1..=200))).collect();
+        shapes.push((9, 2100, 1030));
+        for (rows, input, output) in shapes {
+            let x = random.map(&pool, rows, 1, 1, input);
+            let (weight, bias) = (random.values(output * input), random.values(output));
+            let relu = random.within(0..=1) == 1;
+            let got = Linear::new(isa, input, output, &bias, |k, o| weight[o * input + k]).forward(&x, relu);
+            let what = format!("{} {rows} rows, {input} to {output}", isa.name());
+            let filters = Filters { weight: &weight, bias: &bias, input, output, kernel: 1, stride: 1 };
+            assert_close(&what, &got, (input as f64).sqrt() + 1.0, 2e-6, |n, y, column, o| {
+                let sum = convolved(&x, &filters, n, y, column, o);
+                if relu { sum.max(0.0) } else { sum }
+            });
+        }
+    }
+}
+
+#[test]
+fn the_first_layer() {
+    let (mut random, pool) = (Random(4), Pool::default());
+    for &isa in Isa::available() {
+        for _ in 0..40 {
+            let (height, width, output) = (random.within(1..=40), random.within(1..=40), random.within(1..=70));
+            let (weight, bias) = (random.values(output * 147), random.values(output));
+            let filters = Filters { weight: &weight, bias: &bias, input: 3, output, kernel: 7, stride: 2 };
+            let x = random.map(&pool, 1, height, width, 3);
+            let mut image = Image::new(height, width);
+            for y in 0..height {
+                for (column, pixel) in image.row_mut(y).chunks_exact_mut(3).enumerate() {
+                    (0..3).for_each(|c| pixel[c] = at(&x, 0, y, column, c));
+                }
+            }
+            let got = Stem::new(isa, &filters).forward(&image, &pool);
+            let what = format!("{} stem {height} × {width} to {output}", isa.name());
+            assert_close(&what, &got, 13.0, 2e-6, |n, y, column, o| convolved(&x, &filters, n, y, column, o).max(0.0));
+        }
+    }
+}
+
+#[test]
+fn pooling_and_the_pyramid() {
+    let (mut random, pool) = (Random(5), Pool::default());
+    for _ in 0..200 {
+        let (count, height, width) = (random.within(1..=2), random.within(1..=20), random.within(1..=20));
+        let channels = random.within(1..=40);
+        let x = random.map(&pool, count, height, width, channels);
+        let pooled = kernels::max_pool(&x);
+        assert_close("max pool", &pooled, 1.0, 0.0, |n, y, column, c| {
+            let near = |v: usize, limit: usize| (2 * v).saturating_sub(1)..(2 * v + 2).min(limit);
+            let all = near(y, height).flat_map(|y| near(column, width).map(move |x| (y, x)));
+            all.map(|(y, column)| f64::from(at(&x, n, y, column, c))).fold(f64::MIN, f64::max)
+        });
+        let sampled = kernels::subsample(&x);
+        assert_close("subsample", &sampled, 1.0, 0.0, |n, y, column, c| f64::from(at(&x, n, 2 * y, 2 * column, c)));
+        for average in [false, true] {
+            let mut sum = x.duplicate();
+            kernels::add_upsampled(&mut sum, &sampled, average);
+            assert_close("upsample", &sum, 1.0, 1e-6, |n, y, column, c| {
+                let both = f64::from(at(&x, n, y, column, c)) + f64::from(at(&sampled, n, y / 2, column / 2, c));
+                if average { both / 2.0 } else { both }
+            });
+        }
+    }
+}
