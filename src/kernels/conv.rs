@@ -130,7 +130,7 @@ impl Conv {
                     unsafe {
                         let c = target.get().add(row * ldc + column);
                         let tile = Tile { taps, k: self.input, a: table.as_ptr(), b: packed.row(panel, 0), c, ldc };
-                        run(packed.isa, *count, packed.columns(panel), tile, tail.from_column(column));
+                        run(packed.isa, *count, packed.columns(panel), tile, tail.at_column(column));
                     }
                 }
             }

@@ -76,7 +76,7 @@ impl Tail {
     pub const PLAIN: Self = Self { bias: null(), add: false, relu: false, next: null() };
 
     /// For the columns from this one on; the bias is there, and has them.
-    pub fn from_column(self, column: usize) -> Self {
+    pub fn at_column(self, column: usize) -> Self {
         Self { bias: self.bias.wrapping_add(column), ..self }
     }
 

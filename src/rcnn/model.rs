@@ -39,7 +39,7 @@ pub struct Stage {
 }
 
 enum Engine {
-    Candle(Network),
+    Candle(Box<Network>),
     Cpu(Box<Cpu>),
 }
 
@@ -104,7 +104,7 @@ impl Model {
         })?;
         let engine = match (device, kernels) {
             (Device::Cpu, Kernels::Own) if Cpu::can_run(&network) => Engine::Cpu(Box::new(Cpu::pack(network)?)),
-            _ => Engine::Candle(network),
+            _ => Engine::Candle(Box::new(network)),
         };
         let classes = (0..config.model.roi_heads.num_classes).map(|i| format!("class_{i}")).collect();
         Ok(Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use apalis::prelude::*;
 use nix::sys::signal::Signal;
 
-use super::{Act, Begun, bare, config, push, quick, statuses, work};
+use super::{Act, Begun, bare, config, count, push, quick, statuses, work};
 use crate::common::pdf::pages;
 use crate::common::{App, TestApp};
 
@@ -19,7 +19,7 @@ async fn a_worker_that_comes_back_does_not_keep_its_old_jobs() {
     first.abort();
     let again = work(&pool, "the same", quick(), &begun);
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!((begun.lock().unwrap().len(), &statuses(&pool).await[0].0[..]), (1, "Running"), "mended?");
+    assert_eq!((count(&begun), &statuses(&pool).await[0].0[..]), (1, "Running"), "mended?");
     again.abort();
 
     // Here names are never used again, and who lives is known by locks.
@@ -45,7 +45,7 @@ async fn a_job_that_kills_workers_is_given_up() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         worker.abort();
     }
-    assert_eq!(begun.lock().unwrap().len(), 3, "mended?");
+    assert_eq!(count(&begun), 3, "mended?");
 
     let app = TestApp::new().await;
     let id = app.insert("pages", &pages(20)).await;
@@ -91,7 +91,7 @@ async fn a_busy_worker_is_not_taken_for_dead() {
         tokio::time::sleep(Duration::from_millis(700)).await;
         let second = work(&pool, "second", quick(), &begun);
         tokio::time::sleep(Duration::from_secs(7)).await;
-        assert!(begun.lock().unwrap().len() >= 2, "{act:?}: mended?");
+        assert!(count(&begun) >= 2, "{act:?}: mended?");
         second.abort();
         first.join().unwrap();
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use apalis::prelude::*;
 use apalis_postgres::PostgresStorage;
 
-use super::{Act, Begun, bare, config, handle, push, quick, statuses, work};
+use super::{Act, Begun, bare, config, count, handle, push, quick, statuses, work};
 use crate::common::TestApp;
 use crate::common::pdf::pages;
 
@@ -18,7 +18,7 @@ async fn jobs_in_the_buffer_do_not_run_twice() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let second = work(&pool, "second", quick(), &begun);
     tokio::time::sleep(Duration::from_secs(12)).await;
-    assert!(begun.lock().unwrap().len() > 6, "mended? {:?}", begun.lock().unwrap());
+    assert!(count(&begun) > 6, "mended? {:?}", begun.lock().unwrap());
     first.abort();
     second.abort();
 
@@ -41,7 +41,7 @@ async fn attempts_keep_a_distance() {
     push(&pool, "q", Act::Fail, 0, 0..1).await;
     let worker = work(&pool, "w", config(), &begun);
     tokio::time::sleep(Duration::from_secs(4)).await;
-    assert_eq!((begun.lock().unwrap().len(), statuses(&pool).await), (5, vec![("Failed".to_owned(), 5)]), "mended?");
+    assert_eq!((count(&begun), statuses(&pool).await), (5, vec![("Failed".to_owned(), 5)]), "mended?");
     worker.abort();
 
     let (app, begun) = (TestApp::new().await, Begun::default());
@@ -49,7 +49,7 @@ async fn attempts_keep_a_distance() {
     let worker = work(&app.pool, "w", config().queue("webhooks"), &begun);
     tokio::time::sleep(Duration::from_secs(4)).await;
     // At once, and after 1 s; the third is 16 s later.
-    assert_eq!((begun.lock().unwrap().len(), statuses(&app.pool).await), (2, vec![("Failed".to_owned(), 2)]));
+    assert_eq!((count(&begun), statuses(&app.pool).await), (2, vec![("Failed".to_owned(), 2)]));
     worker.abort();
 }
 
@@ -117,7 +117,7 @@ async fn what_is_done_is_done() {
     push(&pool, "q", Act::Sleep, 0, 0..1).await;
     let worker = work(&pool, "w", config().persist_results(false), &begun);
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!((begun.lock().unwrap().len(), &statuses(&pool).await[0].0[..]), (1, "Running"), "mended?");
+    assert_eq!((count(&begun), &statuses(&pool).await[0].0[..]), (1, "Running"), "mended?");
     worker.abort();
 
     let app = TestApp::new().await;

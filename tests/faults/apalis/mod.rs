@@ -82,6 +82,10 @@ fn work(pool: &PgPool, name: &str, config: Config, begun: &Begun) -> tokio::task
     tokio::spawn(worker.data(begun.clone()).concurrency(1).build(handle).run())
 }
 
+fn count(begun: &Begun) -> usize {
+    begun.lock().unwrap().len()
+}
+
 async fn statuses(pool: &PgPool) -> Vec<(String, i32)> {
     sqlx::query_as("select status, attempts from apalis.jobs order by id").fetch_all(pool).await.unwrap()
 }
