@@ -1,9 +1,11 @@
 //! Feature maps, channels last, in memory that is used again.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::arena::Arena;
 
 /// Channels of a map lie in memory as the next multiple of this many.
 pub(super) const CHANNEL_ALIGN: usize = 16;
@@ -65,42 +67,29 @@ impl DerefMut for Buffer {
     }
 }
 
-/// Buffers that no map uses. A page's maps come from those of the page before: fresh memory costs more time than most layers.
-#[derive(Clone, Default)]
+/// Where maps come from and go back to. Clones share it.
+#[derive(Clone)]
 pub struct Pool(Arc<Shelf>);
 
-#[derive(Default)]
 struct Shelf {
-    free: Mutex<Vec<Buffer>>,
+    arena: Option<Arena>,
     work: AtomicU64,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self(Arc::new(Shelf { arena: Arena::new(), work: AtomicU64::new(0) }))
+    }
 }
 
 impl Pool {
     /// A map of `count` images of `height` × `width` pixels; what is in it is left over from other maps.
     pub fn map(&self, count: usize, height: usize, width: usize, channels: usize) -> Map {
         let stride = channels.next_multiple_of(CHANNEL_ALIGN);
-        let buffer = Some(self.take(count * height * width * stride));
-        Map { count, height, width, channels, stride, buffer, pool: self.clone() }
-    }
-
-    /// The smallest free buffer that is large enough and not more than twice that, or a new one.
-    fn take(&self, len: usize) -> Buffer {
-        let mut free = self.free();
-        let fits = |b: &Buffer| b.len() >= len && b.len() <= 2 * len.max(1 << 12);
-        let best = free.iter().enumerate().filter(|(_, b)| fits(b)).min_by_key(|(_, b)| b.len()).map(|(i, _)| i);
-        match best {
-            Some(i) => free.swap_remove(i),
-            None => Buffer::zeroed(len),
-        }
-    }
-
-    /// Gives all that is not in use back to the system.
-    pub fn clear(&self) {
-        self.free().clear();
-    }
-
-    fn free(&self) -> MutexGuard<'_, Vec<Buffer>> {
-        self.0.free.lock().unwrap_or_else(PoisonError::into_inner)
+        let len = count * height * width * stride;
+        let range = self.0.arena.as_ref().and_then(|arena| arena.take(len));
+        let memory = range.map_or_else(|| Memory::Own(Buffer::zeroed(len)), Memory::Arena);
+        Map { count, height, width, channels, stride, memory, pool: self.clone() }
     }
 
     /// Multiplications and additions, in pairs, that the layers of these maps have asked for so far; Winograd's does fewer.
@@ -115,8 +104,15 @@ impl Pool {
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Pool of {} free buffers", self.free().len())
+        f.write_str("Pool")
     }
+}
+
+enum Memory {
+    /// A range of the pool's arena.
+    Arena(Range<usize>),
+    /// Where there is no arena, or it is full.
+    Own(Buffer),
 }
 
 /// Images of equal size, [count, height, width, channels]. A pixel's channels are followed by zeros, or anything finite, up to `stride`.
@@ -127,7 +123,7 @@ pub struct Map {
     pub channels: usize,
     /// Values from one pixel to the next.
     pub stride: usize,
-    buffer: Option<Buffer>,
+    memory: Memory,
     pool: Pool,
 }
 
@@ -141,13 +137,21 @@ impl Map {
     }
 
     pub fn data(&self) -> &[f32] {
-        let len = self.pixels() * self.stride;
-        self.buffer.as_ref().map_or(&[], |b| &b[..len])
+        // SAFETY: `address` is good for so many values, which are initialised, since memory comes zeroed; they are ours.
+        unsafe { std::slice::from_raw_parts(self.address(), self.pixels() * self.stride) }
     }
 
     pub fn data_mut(&mut self) -> &mut [f32] {
-        let len = self.pixels() * self.stride;
-        self.buffer.as_mut().map_or(&mut [], |b| &mut b[..len])
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.address(), self.pixels() * self.stride) }
+    }
+
+    fn address(&self) -> *mut f32 {
+        match (&self.memory, &self.pool.0.arena) {
+            (Memory::Arena(range), Some(arena)) => arena.address(range),
+            (Memory::Own(buffer), _) => buffer.data,
+            (Memory::Arena(_), None) => unreachable!("a range of no arena"),
+        }
     }
 
     pub fn duplicate(&self) -> Self {
@@ -171,8 +175,8 @@ impl Map {
 
 impl Drop for Map {
     fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            self.pool.free().push(buffer);
+        if let (Memory::Arena(range), Some(arena)) = (&self.memory, &self.pool.0.arena) {
+            arena.give_back(range.clone());
         }
     }
 }

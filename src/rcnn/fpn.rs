@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use super::config::{FuseType, ModelConfig};
 use super::layers::{Conv, ConvSpec, Norm};
-use super::resnet::ResNet;
+use super::resnet::{Convert, ResNet};
 use super::{Error, Result, Stop, go_on};
 
 /// The input's sides must be multiples of this, in pixels.
@@ -14,15 +14,15 @@ pub const SIZE_DIVISIBILITY: usize = 32;
 pub const STRIDES: [usize; 5] = [4, 8, 16, 32, 64];
 
 #[derive(Debug)]
-pub struct Fpn {
-    pub(super) bottom_up: ResNet,
-    pub(super) lateral: Vec<Conv>,
-    pub(super) output: Vec<Conv>,
+pub struct Fpn<S = Conv, C = Conv> {
+    pub(super) bottom_up: ResNet<S, C>,
+    pub(super) lateral: Vec<C>,
+    pub(super) output: Vec<C>,
     pub(super) fuse: FuseType,
 }
 
-impl Fpn {
-    pub fn load(cfg: &ModelConfig, vb: VarBuilder) -> Result<Self> {
+impl<S, C> Fpn<S, C> {
+    pub(super) fn load(cfg: &ModelConfig, vb: VarBuilder, convert: &Convert<S, C>) -> Result<Self> {
         if cfg.fpn.in_features != ["res2", "res3", "res4", "res5"] {
             let value = format!("{:?}", cfg.fpn.in_features);
             return Err(Error::Unsupported { key: "MODEL.FPN.IN_FEATURES", value, supported: "res2 to res5" });
@@ -34,13 +34,17 @@ impl Fpn {
         for level in 2..=5 {
             let input = cfg.resnets.res2_out_channels << (level - 2);
             let name = |kind: &str| vb.pp(format!("fpn_{kind}{level}"));
-            lateral.push(Conv::load(name("lateral"), input, channels, ConvSpec::new(1, norm))?);
-            output.push(Conv::load(name("output"), channels, channels, ConvSpec::new(3, norm))?);
+            let load =
+                |name, input, kernel| (convert.layer)(Conv::load(name, input, channels, ConvSpec::new(kernel, norm))?);
+            lateral.push(load(name("lateral"), input, 1)?);
+            output.push(load(name("output"), channels, 3)?);
         }
-        let bottom_up = ResNet::load(&cfg.resnets, vb.pp("bottom_up"))?;
+        let bottom_up = ResNet::load(&cfg.resnets, vb.pp("bottom_up"), convert)?;
         Ok(Self { bottom_up, lateral, output, fuse: cfg.fpn.fuse_type })
     }
+}
 
+impl Fpn {
     /// [1, 3, H, W] → p2 … p6, each [1, C, H/stride, W/stride].
     pub fn forward(&self, x: &Tensor, stop: Stop<'_>) -> Result<Vec<Tensor>> {
         let bottom_up = self.bottom_up.forward(x, stop)?;

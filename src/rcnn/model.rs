@@ -98,14 +98,16 @@ impl Model {
         let config = Config::read(config)?;
         let checkpoint = Arc::new(Checkpoint::open(weights)?);
         let vb = var_builder(checkpoint.clone(), device);
-        let network = Network::load(&config, vb).map_err(|e| match e {
+        let engine = match (device, kernels) {
+            (Device::Cpu, Kernels::Own) if Cpu::can_run(&config) => {
+                Cpu::load(&config, vb).map(|network| Engine::Cpu(Box::new(network)))
+            }
+            _ => Network::load(&config, vb).map(|network| Engine::Candle(Box::new(network))),
+        };
+        let engine = engine.map_err(|e| match e {
             Error::Candle(candle_core::Error::Msg(reason)) => Error::file(weights, reason),
             other => other,
         })?;
-        let engine = match (device, kernels) {
-            (Device::Cpu, Kernels::Own) if Cpu::can_run(&network) => Engine::Cpu(Box::new(Cpu::pack(network)?)),
-            _ => Engine::Candle(Box::new(network)),
-        };
         let classes = (0..config.model.roi_heads.num_classes).map(|i| format!("class_{i}")).collect();
         Ok(Self {
             classes,

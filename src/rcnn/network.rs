@@ -7,6 +7,7 @@ use image::RgbImage;
 use super::config::Config;
 use super::fpn::Fpn;
 use super::image_input::ModelInput;
+use super::resnet::Convert;
 use super::roi_heads::{BoxHead, Instances, MaskHead};
 use super::rpn::Rpn;
 use super::{Result, Stop, go_on};
@@ -33,7 +34,7 @@ impl Network {
     pub fn load(config: &Config, vb: VarBuilder) -> Result<Self> {
         let roi_heads = vb.pp("roi_heads");
         Ok(Self {
-            backbone: Fpn::load(&config.model, vb.pp("backbone"))?,
+            backbone: Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: Ok, layer: Ok })?,
             rpn: Rpn::load(&config.model, vb.pp("proposal_generator"))?,
             box_head: BoxHead::load(config, roi_heads.clone())?,
             mask_head: config.model.mask_on.then(|| MaskHead::load(&config.model, roi_heads)).transpose()?,

@@ -9,21 +9,27 @@ use super::{Error, Result, Stop, go_on};
 
 /// Stem (stride 4) and stages res2 to res5 (strides 4 to 32).
 #[derive(Debug)]
-pub struct ResNet {
-    pub(super) stem: Conv,
-    pub(super) stages: Vec<Vec<Bottleneck>>,
+pub struct ResNet<S = Conv, C = Conv> {
+    pub(super) stem: S,
+    pub(super) stages: Vec<Vec<Bottleneck<C>>>,
 }
 
 #[derive(Debug)]
-pub(super) struct Bottleneck {
-    pub(super) conv1: Conv,
-    pub(super) conv2: Conv,
-    pub(super) conv3: Conv,
-    pub(super) shortcut: Option<Conv>,
+pub(super) struct Bottleneck<C = Conv> {
+    pub(super) conv1: C,
+    pub(super) conv2: C,
+    pub(super) conv3: C,
+    pub(super) shortcut: Option<C>,
 }
 
-impl ResNet {
-    pub fn load(cfg: &Resnets, vb: VarBuilder) -> Result<Self> {
+/// What becomes of each convolution as soon as it is read, so that large models are never in memory twice.
+pub(super) struct Convert<S, C> {
+    pub stem: fn(Conv) -> Result<S>,
+    pub layer: fn(Conv) -> Result<C>,
+}
+
+impl<S, C> ResNet<S, C> {
+    pub(super) fn load(cfg: &Resnets, vb: VarBuilder, convert: &Convert<S, C>) -> Result<Self> {
         let norm = Norm::parse("MODEL.RESNETS.NORM", &cfg.norm)?;
         let blocks: [usize; 4] = match cfg.depth {
             50 => [3, 4, 6, 3],
@@ -36,7 +42,7 @@ impl ResNet {
         };
         // No convolution of Detectron2's ResNets has a bias, whatever the norm.
         let stem_spec = ConvSpec { stride: 2, bias: false, ..ConvSpec::new(7, norm) };
-        let stem = Conv::load(vb.pp("stem").pp("conv1"), 3, cfg.stem_out_channels, stem_spec)?;
+        let stem = (convert.stem)(Conv::load(vb.pp("stem").pp("conv1"), 3, cfg.stem_out_channels, stem_spec)?)?;
         let mut input = cfg.stem_out_channels;
         let mut stages = Vec::with_capacity(4);
         for (stage, &count) in blocks.iter().enumerate() {
@@ -46,14 +52,23 @@ impl ResNet {
             let mut layers = Vec::with_capacity(count);
             for block in 0..count {
                 let stride = if block == 0 && stage > 0 { 2 } else { 1 };
-                layers.push(Bottleneck::load(cfg, vb.pp(block), norm, [input, bottleneck, output], stride)?);
+                layers.push(Bottleneck::load(
+                    cfg,
+                    vb.pp(block),
+                    norm,
+                    [input, bottleneck, output],
+                    stride,
+                    convert.layer,
+                )?);
                 input = output;
             }
             stages.push(layers);
         }
         Ok(Self { stem, stages })
     }
+}
 
+impl ResNet {
     /// [1, 3, H, W] → res2 … res5, each [1, C·2ⁱ, H/2ⁱ⁺², W/2ⁱ⁺²].
     pub fn forward(&self, x: &Tensor, stop: Stop<'_>) -> Result<Vec<Tensor>> {
         let x = self.stem.forward(x)?.relu()?;
@@ -71,21 +86,31 @@ impl ResNet {
     }
 }
 
-impl Bottleneck {
-    fn load(cfg: &Resnets, vb: VarBuilder, norm: Norm, channels: [usize; 3], stride: usize) -> Result<Self> {
+impl<C> Bottleneck<C> {
+    fn load(
+        cfg: &Resnets,
+        vb: VarBuilder,
+        norm: Norm,
+        channels: [usize; 3],
+        stride: usize,
+        convert: fn(Conv) -> Result<C>,
+    ) -> Result<Self> {
         let [input, bottleneck, output] = channels;
         let (stride1, stride3) = if cfg.stride_in_1x1 { (stride, 1) } else { (1, stride) };
         let one = ConvSpec { bias: false, ..ConvSpec::new(1, norm) };
         let conv2 = ConvSpec { kernel: 3, stride: stride3, groups: cfg.num_groups, ..one };
         let shortcut = ConvSpec { stride, ..one };
+        let load = |name, input, output, spec| convert(Conv::load(vb.pp(name), input, output, spec)?);
         Ok(Self {
-            conv1: Conv::load(vb.pp("conv1"), input, bottleneck, ConvSpec { stride: stride1, ..one })?,
-            conv2: Conv::load(vb.pp("conv2"), bottleneck, bottleneck, conv2)?,
-            conv3: Conv::load(vb.pp("conv3"), bottleneck, output, one)?,
-            shortcut: (input != output).then(|| Conv::load(vb.pp("shortcut"), input, output, shortcut)).transpose()?,
+            conv1: load("conv1", input, bottleneck, ConvSpec { stride: stride1, ..one })?,
+            conv2: load("conv2", bottleneck, bottleneck, conv2)?,
+            conv3: load("conv3", bottleneck, output, one)?,
+            shortcut: (input != output).then(|| load("shortcut", input, output, shortcut)).transpose()?,
         })
     }
+}
 
+impl Bottleneck {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = self.conv1.forward(x)?.relu()?;
         let y = self.conv2.forward(&y)?.relu()?;

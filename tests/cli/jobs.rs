@@ -51,7 +51,7 @@ async fn old_jobs_are_removed_in_batches() {
     let test = TestApp::new().await;
     let fresh = test.insert("fresh", &pages(1)).await;
     let fill = "insert into apalis.jobs (id, job_type, job, status, attempts, max_attempts, done_at)
-        select 'old' || n, 'documents', '{\"document_id\": 0}', case when n % 10 = 0 then 'Killed' else 'Done' end, 1, 5,
+        select apalis.generate_ulid(), 'documents', '{\"document_id\": 0}', case when n % 10 = 0 then 'Killed' else 'Done' end, 1, 5,
             now() - interval '8 days' from generate_series(1, 12000) n";
     sqlx::raw_sql(fill).execute(&test.pool).await.unwrap();
     assert_eq!(app(&test, &["prune"]).await, (true, "10800 jobs removed\n".to_owned()));

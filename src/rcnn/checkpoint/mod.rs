@@ -77,7 +77,13 @@ impl Checkpoint {
         let stored = format!("{}{name}", self.prefix);
         let tensor = match &self.source {
             Source::Torch(f) => f.tensor(&stored)?,
-            Source::Safetensors(f) => f.load(&stored, &Device::Cpu).ok(),
+            Source::Safetensors(f) => {
+                let tensor = f.load(&stored, &Device::Cpu).ok();
+                if let Ok(view) = f.get(&stored) {
+                    forget(view.data());
+                }
+                tensor
+            }
         };
         let tensor = tensor.ok_or_else(|| candle_core::Error::Msg(self.missing(name)))?;
         self.used.lock().unwrap_or_else(|e| e.into_inner()).insert(name.to_owned());
@@ -101,6 +107,17 @@ impl Checkpoint {
             Source::Torch(f) => f.contains(&stored),
             Source::Safetensors(f) => f.get(&stored).is_ok(),
         }
+    }
+}
+
+/// Lets the system have the memory back that a part of a mapped file is in; the next reader gets it from the file again.
+fn forget(bytes: &[u8]) {
+    const PAGE: usize = 4096;
+    let (start, end) = (bytes.as_ptr() as usize, bytes.as_ptr() as usize + bytes.len());
+    let (start, end) = (start.next_multiple_of(PAGE), end / PAGE * PAGE);
+    if start < end {
+        // SAFETY: whole pages of a map of a file that nobody writes to; their content stays the file's.
+        unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
 }
 

@@ -14,10 +14,14 @@ pub(super) enum Layer {
 }
 
 impl Layer {
-    pub fn pack(isa: Isa, conv: Conv, winograd: bool) -> Result<Self> {
+    pub fn pack(conv: Conv) -> Result<Self> {
         match conv.norm.is_some() || conv.conv.config().groups > 1 {
             true => Ok(Self::Candle(conv)),
-            false => with_filters(&conv, |filters| Self::Kernel(kernels::Conv::new(isa, filters, winograd))),
+            false => with_filters(&conv, |filters| {
+                // Winograd's weights take four times the memory, which is not worth it for few pixels of many channels.
+                let winograd = filters.input * filters.output <= 256 * 256;
+                Self::Kernel(kernels::Conv::new(Isa::best(), filters, winograd))
+            }),
         }
     }
 

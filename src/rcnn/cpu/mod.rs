@@ -3,25 +3,24 @@
 mod heads;
 mod layer;
 
+use candle_nn::VarBuilder;
 use image::RgbImage;
 
 use self::heads::{BoxHead, MaskHead};
 use self::layer::{Layer, with_filters};
 use super::config::{Config, FuseType};
+use super::fpn::Fpn;
 use super::image_input::image_for_cpu;
-use super::network::{Network, Output};
-use super::resnet::Bottleneck;
-use super::rpn::{Proposals, RpnDecoder};
-use super::{Error, Result, Stop, go_on};
+use super::layers::{Conv, Norm};
+use super::network::Output;
+use super::resnet::{Bottleneck, Convert};
+use super::rpn::{Proposals, Rpn, RpnDecoder};
+use super::{Error, Result, Stop, go_on, roi_heads};
 use crate::kernels::{self, Image, Isa, Map, Pool, Stem, Then};
 
 pub(super) struct Cpu {
     pool: Pool,
-    stem: Stem,
-    stages: Vec<Vec<Block>>,
-    lateral: Vec<Layer>,
-    output: Vec<Layer>,
-    fuse: FuseType,
+    backbone: Fpn<Stem, Layer>,
     rpn_conv: Layer,
     /// Objectness of a cell's anchors, then their deltas.
     rpn_answers: kernels::Conv,
@@ -30,46 +29,30 @@ pub(super) struct Cpu {
     mask_head: Option<MaskHead>,
 }
 
-struct Block {
-    conv1: Layer,
-    conv2: Layer,
-    conv3: Layer,
-    shortcut: Option<Layer>,
-}
-
 impl Cpu {
+    /// Not a network whose first layer has a group norm.
+    pub fn can_run(config: &Config) -> bool {
+        Norm::parse("MODEL.RESNETS.NORM", &config.model.resnets.norm).is_ok_and(|norm| norm != Norm::Group)
+    }
+
+    pub fn load(config: &Config, vb: VarBuilder) -> Result<Self> {
+        let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(Isa::best(), filters));
+        let backbone = Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem, layer: Layer::pack })?;
+        let Rpn { head, decoder } = Rpn::load(&config.model, vb.pp("proposal_generator"))?;
+        let rpn_answers = heads::join(&head.objectness_logits, &head.anchor_deltas)?;
+        let roi_heads = vb.pp("roi_heads");
+        let box_head = BoxHead::pack(roi_heads::BoxHead::load(config, roi_heads.clone())?)?;
+        let mask_head = match config.model.mask_on {
+            true => Some(MaskHead::pack(roi_heads::MaskHead::load(&config.model, roi_heads)?)?),
+            false => None,
+        };
+        let rpn_conv = Layer::pack(head.conv)?;
+        Ok(Self { pool: Pool::default(), backbone, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
+    }
+
     /// See [`Pool::work`].
     pub fn work(&self) -> u64 {
         self.pool.work()
-    }
-
-    /// Not a network whose first layer has a group norm.
-    pub fn can_run(network: &Network) -> bool {
-        network.backbone.bottom_up.stem.norm.is_none()
-    }
-
-    /// Takes the weights over, layer by layer.
-    pub fn pack(network: Network) -> Result<Self> {
-        let isa = Isa::best();
-        let Network { backbone, rpn, box_head, mask_head } = network;
-        let bottom_up = backbone.bottom_up;
-        let stem = with_filters(&bottom_up.stem, |filters| Stem::new(isa, filters))?;
-        let stages = bottom_up.stages.into_iter().map(|stage| stage.into_iter().map(|b| Block::pack(isa, b)).collect());
-        let stages = stages.collect::<Result<Vec<Vec<Block>>>>()?;
-        let pack = |conv| Layer::pack(isa, conv, true);
-        Ok(Self {
-            pool: Pool::default(),
-            stem,
-            stages,
-            lateral: backbone.lateral.into_iter().map(pack).collect::<Result<_>>()?,
-            output: backbone.output.into_iter().map(pack).collect::<Result<_>>()?,
-            fuse: backbone.fuse,
-            rpn_answers: heads::join(isa, &rpn.head.objectness_logits, &rpn.head.anchor_deltas)?,
-            rpn_conv: pack(rpn.head.conv)?,
-            rpn: rpn.decoder,
-            box_head: BoxHead::pack(isa, box_head)?,
-            mask_head: mask_head.map(|head| MaskHead::pack(isa, head)).transpose()?,
-        })
     }
 
     /// Calls `mark` with each stage's name when it is over.
@@ -99,9 +82,9 @@ impl Cpu {
 
     /// The stem's result and res2 … res5.
     fn levels(&self, image: Image, stop: Stop<'_>) -> Result<Vec<Map>> {
-        let mut levels = vec![kernels::max_pool(&self.stem.forward(&image, &self.pool))];
+        let mut levels = vec![kernels::max_pool(&self.backbone.bottom_up.stem.forward(&image, &self.pool))];
         drop(image);
-        for stage in &self.stages {
+        for stage in &self.backbone.bottom_up.stages {
             let mut blocks = stage.iter();
             let (Some(first), Some(below)) = (blocks.next(), levels.last()) else {
                 return Err(Error::Config("MODEL.RESNETS has a stage without blocks".into()));
@@ -109,7 +92,7 @@ impl Cpu {
             let mut x = first.enter(below)?;
             for block in blocks {
                 go_on(stop)?;
-                x = block.forward(x)?;
+                x = block.go_on(x)?;
             }
             levels.push(x);
         }
@@ -120,13 +103,13 @@ impl Cpu {
     fn pyramid(&self, mut levels: Vec<Map>, stop: Stop<'_>) -> Result<Vec<Map>> {
         let mut features = vec![];
         let mut above: Option<Map> = None;
-        for (lateral, output) in self.lateral.iter().zip(&self.output).rev() {
+        for (lateral, output) in self.backbone.lateral.iter().zip(&self.backbone.output).rev() {
             go_on(stop)?;
             let Some(level) = levels.pop() else { break };
             let mut merged = lateral.forward(&level, Then::default())?;
             drop(level);
             if let Some(above) = above {
-                kernels::add_upsampled(&mut merged, &above, self.fuse == FuseType::Avg);
+                kernels::add_upsampled(&mut merged, &above, self.backbone.fuse == FuseType::Avg);
             }
             features.push(output.forward(&merged, Then::default())?);
             above = Some(merged);
@@ -156,16 +139,7 @@ impl Cpu {
     }
 }
 
-impl Block {
-    fn pack(isa: Isa, block: Bottleneck) -> Result<Self> {
-        Ok(Self {
-            conv1: Layer::pack(isa, block.conv1, true)?,
-            conv2: Layer::pack(isa, block.conv2, true)?,
-            conv3: Layer::pack(isa, block.conv3, true)?,
-            shortcut: block.shortcut.map(|conv| Layer::pack(isa, conv, true)).transpose()?,
-        })
-    }
-
+impl Bottleneck<Layer> {
     /// The stage's first block: what is below is still needed.
     fn enter(&self, x: &Map) -> Result<Map> {
         let y = self.narrow(x)?;
@@ -176,7 +150,7 @@ impl Block {
         self.conv3.forward(&y, Then { relu: true, add_to: Some(shortcut) })
     }
 
-    fn forward(&self, x: Map) -> Result<Map> {
+    fn go_on(&self, x: Map) -> Result<Map> {
         let y = self.narrow(&x)?;
         let shortcut = match &self.shortcut {
             Some(conv) => conv.forward(&x, Then::default())?,
