@@ -14,7 +14,7 @@ use crate::api::{Limits, Policy};
 use crate::outbound::{Networks, Outbound, SigningKey};
 use crate::pipeline::{Detector, PipelineSettings};
 use crate::queue::{Keep, WorkerSettings};
-use crate::rcnn::{self, Model};
+use crate::rcnn::{self, Kernels, Memory, Model};
 use crate::render::{self, Renderer, find_pdfium};
 use crate::storage::{Storage, StorageSettings};
 
@@ -230,6 +230,9 @@ pub struct ModelArgs {
     /// Where the model runs: auto, cpu or cuda
     #[arg(long = "device", env = "MODEL_DEVICE", default_value = "auto", value_name = "DEVICE")]
     pub model_device: String,
+    /// What a CPU may keep in memory to be faster: low suits machines of 512 MiB, auto looks at the machine or its container
+    #[arg(long, env, value_enum, default_value = "auto", value_name = "MEMORY")]
+    pub model_memory: Memory,
     /// Regions with a lower score are not reported
     #[arg(long, env, default_value_t = 0.3, value_name = "0..1", value_parser = unit)]
     pub score_threshold: f32,
@@ -241,7 +244,8 @@ pub struct ModelArgs {
 impl ModelArgs {
     pub fn load(&self) -> anyhow::Result<Detector> {
         let device = rcnn::device(&self.model_device)?;
-        let model = Model::load(&self.model_path, &device).context("MODEL_PATH (--model)")?;
+        let kernels = Kernels::Own(self.model_memory);
+        let model = Model::load_with(&self.model_path, &device, kernels).context("MODEL_PATH (--model)")?;
         Ok(Detector::start(model, self.score_threshold)?)
     }
 }

@@ -112,7 +112,7 @@ impl Conv {
         // A task's rows stay near while the filters' panels pass by.
         let step = (rows / (threads() * 8)).clamp(ROWS, TILES * ROWS).next_multiple_of(ROWS);
         let target = Shared::new(out.data_mut());
-        for_each(rows.div_ceil(step), |task, _| {
+        for_each(rows.div_ceil(step), |task| {
             let (from, to) = (task * step, ((task + 1) * step).min(rows));
             let tiles: Vec<(usize, usize, Vec<*const f32>)> = (from..to)
                 .step_by(ROWS)
@@ -212,7 +212,7 @@ fn product(x: &Map, packed: &Packed, out: &mut Map, tail: Tail) {
     let across = packed.panels().div_ceil(blocking.panels);
     let (source, target) = (x.data(), Shared::new(out.data_mut()));
     assert!(lda >= packed.k && ldc >= packed.n);
-    for_each(rows.div_ceil(blocking.rows) * across, |task, _| {
+    for_each(rows.div_ceil(blocking.rows) * across, |task| {
         let (row, panel) = (task / across * blocking.rows, task % across * blocking.panels);
         let count = blocking.rows.min(rows - row);
         let panels = panel..(panel + blocking.panels).min(packed.panels());

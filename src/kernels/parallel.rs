@@ -6,19 +6,19 @@ pub(super) fn threads() -> usize {
     rayon::current_num_threads()
 }
 
-/// Calls `f(task, thread)` for every task below `count`; tasks are handed out in order.
-pub(super) fn for_each(count: usize, f: impl Fn(usize, usize) + Sync) {
+/// Calls `f` for every task below `count`; tasks are handed out in order.
+pub(super) fn for_each(count: usize, f: impl Fn(usize) + Sync) {
     if count <= 1 || threads() == 1 {
-        return (0..count).for_each(|task| f(task, 0));
+        return (0..count).for_each(f);
     }
     let next = AtomicUsize::new(0);
-    rayon::broadcast(|context| {
+    rayon::broadcast(|_| {
         loop {
             let task = next.fetch_add(1, Ordering::Relaxed);
             if task >= count {
                 break;
             }
-            f(task, context.index());
+            f(task);
         }
     });
 }

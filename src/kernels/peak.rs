@@ -20,7 +20,7 @@ pub fn peak(isa: Isa) -> f64 {
     let mut best = f64::MAX;
     for _ in 0..5 {
         let started = Instant::now();
-        for_each(threads(), |_, _| {
+        for_each(threads(), |_| {
             // SAFETY: `isa` is one that the processor has.
             unsafe {
                 match isa {

@@ -71,7 +71,7 @@ impl Stem {
         pool.count_work(height * width * self.weights.k * self.output);
         let (ldc, source_row) = (out.stride, (image.width + 2 * BORDER) * CHANNELS);
         let target = Shared::new(out.data_mut());
-        for_each(height, |y, _| {
+        for_each(height, |y| {
             for panel in 0..self.weights.panels() {
                 let column = panel * self.weights.width();
                 for x in (0..width).step_by(ROWS) {

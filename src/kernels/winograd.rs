@@ -4,9 +4,9 @@
 //! transformed (G g Gᵀ) when they were loaded, as 36 matrix products over tiles and channels, and transformed back (Aᵀ y A). Points 0, ±1,
 //! ±2, ∞; after Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks". The error is about 1.5e-5 of the largest value.
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::ptr::null;
-use std::sync::{Mutex, PoisonError};
 
 use super::gemm::{Packed, ROWS, Tail, block};
 use super::map::{Buffer, Map};
@@ -30,8 +30,11 @@ pub(super) struct Winograd {
     /// One matrix [input, output] for each point.
     filters: Vec<Packed>,
     zeros: Buffer,
-    /// For each thread.
-    scratch: Vec<Mutex<Buffer>>,
+}
+
+thread_local! {
+    /// Transformed tiles and their products; all layers share it.
+    static SCRATCH: RefCell<Buffer> = RefCell::new(Buffer::zeroed(0));
 }
 
 /// How the tiles of a map are cut.
@@ -73,8 +76,7 @@ impl Winograd {
             (0..9).map(|k| value(k / 3, k % 3)).sum::<f64>() as f32
         };
         let filters = (0..POINTS).map(|point| Packed::new(isa, input, output, |c, o| filter(point, c, o))).collect();
-        let scratch = (0..threads()).map(|_| Mutex::new(Buffer::zeroed(0))).collect();
-        Self { isa, input, filters, zeros: Buffer::zeroed(input.next_multiple_of(16)), scratch }
+        Self { isa, input, filters, zeros: Buffer::zeroed(input.next_multiple_of(16)) }
     }
 
     fn plan(&self, tiles: usize) -> Plan {
@@ -132,8 +134,8 @@ impl Winograd {
         output: impl Fn(usize, *const f32, Range<usize>) + Sync,
     ) {
         let (all, width) = (self.filters[0].panels(), self.filters[0].width());
-        for_each(tiles.div_ceil(plan.tiles), |task, thread| {
-            let mut scratch = self.scratch[thread].lock().unwrap_or_else(PoisonError::into_inner);
+        for_each(tiles.div_ceil(plan.tiles), |task| {
+            let mut scratch = SCRATCH.take();
             let (v, y) = strip.of(&mut scratch);
             let (from, to) = (task * plan.tiles, ((task + 1) * plan.tiles).min(tiles));
             for tile in from..to {
@@ -150,6 +152,7 @@ impl Winograd {
                     output(tile, y.wrapping_add((tile - from) * strip.y_row), columns.clone());
                 }
             }
+            SCRATCH.set(scratch);
             // What went past the caches is to be seen by whoever comes after this task.
             #[cfg(target_arch = "x86_64")]
             // SAFETY: of every x86-64 processor.
@@ -170,17 +173,17 @@ impl Winograd {
     ) {
         const PER_TASK: usize = 4;
         let (panels, columns) = (self.filters[0].panels(), self.filters[0].n);
-        let mut scratch = self.scratch[0].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = SCRATCH.take();
         strip.of(&mut scratch);
         let v = Shared::new(&mut scratch);
         let y = v.at(POINTS * strip.v_plane);
         for from in (0..tiles).step_by(plan.tiles) {
             let count = plan.tiles.min(tiles - from);
             let each = |task: usize| task * PER_TASK..((task + 1) * PER_TASK).min(count);
-            for_each(count.div_ceil(PER_TASK), |task, _| {
+            for_each(count.div_ceil(PER_TASK), |task| {
                 each(task).for_each(|k| input(from + k, v.get().wrapping_add(k * strip.v_row)));
             });
-            for_each(POINTS * 2, |task, _| {
+            for_each(POINTS * 2, |task| {
                 let half = panels.div_ceil(2);
                 let part = if task % 2 == 0 { 0..half } else { half..panels };
                 if !part.is_empty() {
@@ -188,12 +191,13 @@ impl Winograd {
                     unsafe { self.multiply(task / 2, count, part, 0, strip, (v.get(), y.get())) };
                 }
             });
-            for_each(count.div_ceil(PER_TASK), |task, _| {
+            for_each(count.div_ceil(PER_TASK), |task| {
                 each(task).for_each(|k| {
                     output(from + k, y.get().wrapping_add(k * strip.y_row), 0..columns);
                 });
             });
         }
+        SCRATCH.set(scratch);
     }
 
     /// One point's product for some panels; Y begins with the columns of panel `first`.

@@ -22,7 +22,7 @@ pub struct Fpn<S = Conv, C = Conv> {
 }
 
 impl<S, C> Fpn<S, C> {
-    pub(super) fn load(cfg: &ModelConfig, vb: VarBuilder, convert: &Convert<S, C>) -> Result<Self> {
+    pub(super) fn load(cfg: &ModelConfig, vb: VarBuilder, convert: &Convert<'_, S, C>) -> Result<Self> {
         if cfg.fpn.in_features != ["res2", "res3", "res4", "res5"] {
             let value = format!("{:?}", cfg.fpn.in_features);
             return Err(Error::Unsupported { key: "MODEL.FPN.IN_FEATURES", value, supported: "res2 to res5" });
@@ -34,8 +34,9 @@ impl<S, C> Fpn<S, C> {
         for level in 2..=5 {
             let input = cfg.resnets.res2_out_channels << (level - 2);
             let name = |kind: &str| vb.pp(format!("fpn_{kind}{level}"));
-            let load =
-                |name, input, kernel| (convert.layer)(Conv::load(name, input, channels, ConvSpec::new(kernel, norm))?);
+            let load = |name, input, kernel| {
+                (convert.layer)(Conv::load(name, input, channels, ConvSpec::new(kernel, norm))?, level)
+            };
             lateral.push(load(name("lateral"), input, 1)?);
             output.push(load(name("output"), channels, 3)?);
         }

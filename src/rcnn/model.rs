@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::boxes::Box2;
 use super::checkpoint::{Checkpoint, var_builder};
 use super::config::Config;
-use super::cpu::Cpu;
+use super::cpu::{Cpu, Memory};
 use super::mask::{self, Rle};
 use super::network::{Network, Output};
 use super::{Error, Result, Stop};
@@ -44,11 +44,10 @@ enum Engine {
 }
 
 /// What a CPU runs a network on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernels {
     /// docreader's own, [`crate::kernels`].
-    #[default]
-    Own,
+    Own(Memory),
     /// candle's, which are several times slower: the reference for the others.
     Candle,
 }
@@ -72,7 +71,7 @@ impl Model {
     /// Loads a folder that holds `config.yaml`, the weights (`model.safetensors` or `model_final.pth`) and, if the classes are
     /// to have names, `classes.txt` with one a line.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        Self::load_with(folder, device, Kernels::Own)
+        Self::load_with(folder, device, Kernels::Own(Memory::Auto))
     }
 
     /// The same with the kernels of one's choice; a GPU has candle's only.
@@ -99,8 +98,8 @@ impl Model {
         let checkpoint = Arc::new(Checkpoint::open(weights)?);
         let vb = var_builder(checkpoint.clone(), device);
         let engine = match (device, kernels) {
-            (Device::Cpu, Kernels::Own) if Cpu::can_run(&config) => {
-                Cpu::load(&config, vb).map(|network| Engine::Cpu(Box::new(network)))
+            (Device::Cpu, Kernels::Own(memory)) if Cpu::can_run(&config) => {
+                Cpu::load(&config, vb, memory).map(|network| Engine::Cpu(Box::new(network)))
             }
             _ => Network::load(&config, vb).map(|network| Engine::Candle(Box::new(network))),
         };

@@ -23,13 +23,14 @@ pub(super) struct Bottleneck<C = Conv> {
 }
 
 /// What becomes of each convolution as soon as it is read, so that large models are never in memory twice.
-pub(super) struct Convert<S, C> {
-    pub stem: fn(Conv) -> Result<S>,
-    pub layer: fn(Conv) -> Result<C>,
+pub(super) struct Convert<'a, S, C> {
+    pub stem: &'a dyn Fn(Conv) -> Result<S>,
+    /// With the stage or the level of the pyramid that it belongs to, 2 to 5.
+    pub layer: &'a dyn Fn(Conv, usize) -> Result<C>,
 }
 
 impl<S, C> ResNet<S, C> {
-    pub(super) fn load(cfg: &Resnets, vb: VarBuilder, convert: &Convert<S, C>) -> Result<Self> {
+    pub(super) fn load(cfg: &Resnets, vb: VarBuilder, convert: &Convert<'_, S, C>) -> Result<Self> {
         let norm = Norm::parse("MODEL.RESNETS.NORM", &cfg.norm)?;
         let blocks: [usize; 4] = match cfg.depth {
             50 => [3, 4, 6, 3],
@@ -52,14 +53,8 @@ impl<S, C> ResNet<S, C> {
             let mut layers = Vec::with_capacity(count);
             for block in 0..count {
                 let stride = if block == 0 && stage > 0 { 2 } else { 1 };
-                layers.push(Bottleneck::load(
-                    cfg,
-                    vb.pp(block),
-                    norm,
-                    [input, bottleneck, output],
-                    stride,
-                    convert.layer,
-                )?);
+                let convert = |conv| (convert.layer)(conv, stage + 2);
+                layers.push(Bottleneck::load(cfg, vb.pp(block), norm, [input, bottleneck, output], stride, &convert)?);
                 input = output;
             }
             stages.push(layers);
@@ -93,7 +88,7 @@ impl<C> Bottleneck<C> {
         norm: Norm,
         channels: [usize; 3],
         stride: usize,
-        convert: fn(Conv) -> Result<C>,
+        convert: &dyn Fn(Conv) -> Result<C>,
     ) -> Result<Self> {
         let [input, bottleneck, output] = channels;
         let (stride1, stride3) = if cfg.stride_in_1x1 { (stride, 1) } else { (1, stride) };

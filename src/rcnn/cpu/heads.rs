@@ -7,8 +7,12 @@ use super::super::pooler::{Pooler, by_level};
 use super::super::roi_heads::{self, Instances, MASK_CHUNK, Selection};
 use super::super::rpn::Proposals;
 use super::super::{Result, Stop, go_on};
+use super::Memory;
 use super::layer::{Layer, with_filters};
 use crate::kernels::{self, Filters, Isa, Linear, Map, Then, roi_align};
+
+/// How many RoIs the box head takes at once: few enough to bound their memory, and enough that its weights are not read too often.
+const BOX_CHUNK: usize = 504;
 
 /// Channels of a map, one after the other, begin at multiples of this.
 const ALIGN: usize = 16;
@@ -48,7 +52,7 @@ pub(super) struct BoxHead {
 }
 
 impl BoxHead {
-    pub fn pack(head: roi_heads::BoxHead) -> Result<Self> {
+    pub fn pack(head: roi_heads::BoxHead, memory: Memory) -> Result<Self> {
         let roi_heads::BoxHead { pooler, convs, fcs, cls_score, bbox_pred, selection } = head;
         let cells = pooler.resolution * pooler.resolution;
         // The first layer reads a pooled RoI as it lies there: cells of channels, not channels of cells.
@@ -59,7 +63,7 @@ impl BoxHead {
         }
         let (classes, deltas) = (cls_score.weight().dim(0)?, bbox_pred.weight().dim(0)?);
         let answers = linear(&[&cls_score, &bbox_pred], from_cells.take())?;
-        let convs = convs.into_iter().map(Layer::pack).collect::<Result<_>>()?;
+        let convs = convs.into_iter().map(|conv| Layer::pack(conv, memory.is_ample())).collect::<Result<_>>()?;
         Ok(Self { pooler, convs, fcs: packed, answers, classes, deltas, selection })
     }
 
@@ -71,21 +75,25 @@ impl BoxHead {
         threshold: f32,
         stop: Stop<'_>,
     ) -> Result<Instances> {
-        let mut x = pool(&self.pooler, features, &proposals.boxes);
-        for conv in &self.convs {
-            go_on(stop)?;
-            x = conv.forward(&x, Then::relu())?;
+        let (mut scores, mut deltas) = (vec![], vec![]);
+        for boxes in proposals.boxes.chunks(BOX_CHUNK) {
+            let mut x = pool(&self.pooler, features, boxes);
+            for conv in &self.convs {
+                go_on(stop)?;
+                x = conv.forward(&x, Then::relu())?;
+            }
+            let (count, values) = (x.count, x.height * x.width * x.stride);
+            let mut x = x.reshape(count, 1, 1, values);
+            for fc in &self.fcs {
+                go_on(stop)?;
+                x = fc.forward(&x, true);
+            }
+            let answers = self.answers.forward(&x, false);
+            for row in answers.data().chunks_exact(answers.stride) {
+                scores.push(softmax(&row[..self.classes]));
+                deltas.push(row[self.classes..][..self.deltas].to_vec());
+            }
         }
-        let (count, values) = (x.count, x.height * x.width * x.stride);
-        let mut x = x.reshape(count, 1, 1, values);
-        for fc in &self.fcs {
-            go_on(stop)?;
-            x = fc.forward(&x, true);
-        }
-        let answers = self.answers.forward(&x, false);
-        let rows = || answers.data().chunks_exact(answers.stride);
-        let scores: Vec<_> = rows().map(|row| softmax(&row[..self.classes])).collect();
-        let deltas: Vec<_> = rows().map(|row| row[self.classes..][..self.deltas].to_vec()).collect();
         Ok(self.selection.select(proposals, &scores, &deltas, size, threshold))
     }
 }
@@ -136,7 +144,7 @@ pub(super) struct MaskHead {
 }
 
 impl MaskHead {
-    pub fn pack(head: roi_heads::MaskHead) -> Result<Self> {
+    pub fn pack(head: roi_heads::MaskHead, memory: Memory) -> Result<Self> {
         let roi_heads::MaskHead { pooler, convs, deconv, predictor, class_agnostic } = head;
         let weight = deconv.weight();
         let (inputs, outputs, _, _) = weight.dims4()?;
@@ -153,7 +161,7 @@ impl MaskHead {
             let at = |k: usize, o: usize| if k < f.input { f.weight[o * f.input + k] } else { 0.0 };
             Linear::new(Isa::best(), width, f.output, f.bias, at)
         })?;
-        let convs = convs.into_iter().map(Layer::pack).collect::<Result<_>>()?;
+        let convs = convs.into_iter().map(|conv| Layer::pack(conv, memory.is_ample())).collect::<Result<_>>()?;
         Ok(Self { pooler, convs, deconv, width, predictor, class_agnostic })
     }
 

@@ -14,12 +14,13 @@ pub(super) enum Layer {
 }
 
 impl Layer {
-    pub fn pack(conv: Conv) -> Result<Self> {
+    /// `fast` allows Winograd's transform, whose weights take four times the memory.
+    pub fn pack(conv: Conv, fast: bool) -> Result<Self> {
         match conv.norm.is_some() || conv.conv.config().groups > 1 {
             true => Ok(Self::Candle(conv)),
             false => with_filters(&conv, |filters| {
-                // Winograd's weights take four times the memory, which is not worth it for few pixels of many channels.
-                let winograd = filters.input * filters.output <= 256 * 256;
+                // For the few pixels of many channels it is never worth that.
+                let winograd = fast && filters.input * filters.output <= 256 * 256;
                 Self::Kernel(kernels::Conv::new(Isa::best(), filters, winograd))
             }),
         }

@@ -2,12 +2,14 @@
 
 mod heads;
 mod layer;
+mod memory;
 
 use candle_nn::VarBuilder;
 use image::RgbImage;
 
 use self::heads::{BoxHead, MaskHead};
 use self::layer::{Layer, with_filters};
+pub use self::memory::Memory;
 use super::config::{Config, FuseType};
 use super::fpn::Fpn;
 use super::image_input::image_for_cpu;
@@ -35,18 +37,19 @@ impl Cpu {
         Norm::parse("MODEL.RESNETS.NORM", &config.model.resnets.norm).is_ok_and(|norm| norm != Norm::Group)
     }
 
-    pub fn load(config: &Config, vb: VarBuilder) -> Result<Self> {
+    pub fn load(config: &Config, vb: VarBuilder, memory: Memory) -> Result<Self> {
+        let layer = |conv, level| Layer::pack(conv, memory.is_ample() || level < 4);
         let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(Isa::best(), filters));
-        let backbone = Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem, layer: Layer::pack })?;
+        let backbone = Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &stem, layer: &layer })?;
         let Rpn { head, decoder } = Rpn::load(&config.model, vb.pp("proposal_generator"))?;
         let rpn_answers = heads::join(&head.objectness_logits, &head.anchor_deltas)?;
         let roi_heads = vb.pp("roi_heads");
-        let box_head = BoxHead::pack(roi_heads::BoxHead::load(config, roi_heads.clone())?)?;
+        let box_head = BoxHead::pack(roi_heads::BoxHead::load(config, roi_heads.clone())?, memory)?;
         let mask_head = match config.model.mask_on {
-            true => Some(MaskHead::pack(roi_heads::MaskHead::load(&config.model, roi_heads)?)?),
+            true => Some(MaskHead::pack(roi_heads::MaskHead::load(&config.model, roi_heads)?, memory)?),
             false => None,
         };
-        let rpn_conv = Layer::pack(head.conv)?;
+        let rpn_conv = Layer::pack(head.conv, true)?;
         Ok(Self { pool: Pool::default(), backbone, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
     }
 
@@ -80,16 +83,20 @@ impl Cpu {
         Ok(Output { instances, masks, mask_side, size })
     }
 
-    /// The stem's result and res2 … res5.
+    /// res2 … res5.
     fn levels(&self, image: Image, stop: Stop<'_>) -> Result<Vec<Map>> {
-        let mut levels = vec![kernels::max_pool(&self.backbone.bottom_up.stem.forward(&image, &self.pool))];
+        let stem = kernels::max_pool(&self.backbone.bottom_up.stem.forward(&image, &self.pool));
         drop(image);
+        let mut below = Some(stem);
+        let mut levels: Vec<Map> = vec![];
         for stage in &self.backbone.bottom_up.stages {
             let mut blocks = stage.iter();
-            let (Some(first), Some(below)) = (blocks.next(), levels.last()) else {
+            let stem = below.take();
+            let (Some(first), Some(below)) = (blocks.next(), stem.as_ref().or(levels.last())) else {
                 return Err(Error::Config("MODEL.RESNETS has a stage without blocks".into()));
             };
             let mut x = first.enter(below)?;
+            drop(stem);
             for block in blocks {
                 go_on(stop)?;
                 x = block.go_on(x)?;
@@ -142,11 +149,12 @@ impl Cpu {
 impl Bottleneck<Layer> {
     /// The stage's first block: what is below is still needed.
     fn enter(&self, x: &Map) -> Result<Map> {
-        let y = self.narrow(x)?;
+        // The large map first, where the arena has room for it.
         let shortcut = match &self.shortcut {
             Some(conv) => conv.forward(x, Then::default())?,
             None => x.duplicate(),
         };
+        let y = self.narrow(x)?;
         self.conv3.forward(&y, Then { relu: true, add_to: Some(shortcut) })
     }
 
