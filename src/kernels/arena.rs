@@ -98,6 +98,7 @@ mod tests {
         arena.give_back(c);
         arena.give_back(8192..10240);
         arena.give_back(0..3072);
-        assert_eq!((arena.free().len(), &arena.free()[0]), (1, &(0..VALUES)));
+        let free = arena.free();
+        assert_eq!((free.len(), &free[0]), (1, &(0..VALUES)));
     }
 }

@@ -7,6 +7,7 @@ mod detector;
 mod document;
 mod garbage;
 mod overlay;
+mod page;
 mod png;
 mod share;
 mod source;

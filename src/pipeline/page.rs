@@ -1,0 +1,215 @@
+//! A document's pages: while the model is at one, the next is rendered and the one before is cut, encoded, put into the bucket and recorded.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use super::detector::DetectError;
+use super::document::{JobError, Pipeline, Processed, render_error, transient};
+use super::{Analysis, analyze};
+use crate::documents::{self, Claim, DetectionRow, Hold, PageResult, Saved};
+use crate::rcnn::Detection;
+use crate::render::{PageImage, PdfDocument};
+use crate::storage::{ObjectKey, page_prefix};
+
+/// A worker that is to stop still finishes a page that takes no longer.
+const LAST_PAGE: Duration = Duration::from_secs(6);
+
+/// What is to be done, and for whom.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub document_id: i64,
+    pub hold: &'a Hold,
+    pub claim: &'a Claim,
+    pub stop: &'a CancellationToken,
+}
+
+/// Whether the document still wants what is done for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Yes,
+    No,
+}
+
+struct Rendered {
+    number: u32,
+    image: Arc<image::RgbImage>,
+    size_pt: (f32, f32),
+    took: Duration,
+}
+
+struct Detected {
+    page: Rendered,
+    detections: Vec<Detection>,
+    took: Duration,
+}
+
+struct Finished {
+    detections: usize,
+    took: Duration,
+}
+
+impl Pipeline {
+    /// Takes pages, but for those that are finished, through the three stages. Whatever goes wrong, what was detected before is recorded.
+    pub(super) async fn pages(
+        &self,
+        work: Work<'_>,
+        pdf: &mut PdfDocument,
+        numbers: Vec<u32>,
+        processed: &mut Processed,
+    ) -> Result<Wanted, JobError> {
+        let finished = |number: &u32| work.claim.finished_pages.contains(&(*number as i32));
+        let mut numbers = numbers.into_iter().filter(|number| !finished(number));
+        let (mut rendered, mut detected) = (None, None);
+        let (mut spent, mut failure) = (work.claim.spent, None);
+        loop {
+            let next = if failure.is_none() { numbers.next() } else { None };
+            if next.is_some() {
+                failure = self.reason_to_end(spent, work.stop);
+            }
+            let next = next.filter(|_| failure.is_none());
+            if next.is_none() && rendered.is_none() && detected.is_none() {
+                break;
+            }
+            let (render, detect, finish) = tokio::join!(
+                optional(next.map(|number| self.render(work, pdf, number))),
+                optional(rendered.take().map(|page| self.detect(work, page))),
+                optional(detected.take().map(|page| self.finish(work, page))),
+            );
+            match finish.transpose()? {
+                Some(None) => return Ok(Wanted::No),
+                Some(Some(page)) => {
+                    processed.pages += 1;
+                    processed.detections += page.detections;
+                    spent += page.took;
+                }
+                None => {}
+            }
+            detected = keep(detect, &mut failure);
+            rendered = keep(render, &mut failure);
+        }
+        failure.map_or(Ok(Wanted::Yes), Err)
+    }
+
+    /// Why no further page is begun.
+    fn reason_to_end(&self, spent: Duration, stop: &CancellationToken) -> Option<JobError> {
+        if stop.is_cancelled() {
+            return Some(JobError::Stopped);
+        }
+        (spent > self.settings.document_time).then(|| {
+            let seconds = self.settings.document_time.as_secs();
+            let message = format!("The document took longer than {seconds} s (DOCUMENT_TIMEOUT_SECONDS).");
+            JobError::Permanent { code: "document_timeout", message }
+        })
+    }
+
+    async fn render(&self, work: Work<'_>, pdf: &mut PdfDocument, number: u32) -> Result<Rendered, JobError> {
+        tracing::info!("Running for page {number} of {}", pdf.pages());
+        let started = Instant::now();
+        let page = pdf.render(number, self.settings.zoom).await.map_err(|e| render_error(e, work.stop))?;
+        let PageImage { image, width_pt, height_pt } = page;
+        Ok(Rendered { number, image: Arc::new(image), size_pt: (width_pt, height_pt), took: started.elapsed() })
+    }
+
+    /// Within the time that a page may take, and within seconds when the worker is to stop.
+    async fn detect(&self, work: Work<'_>, page: Rendered) -> Result<Detected, JobError> {
+        let stopped = async {
+            work.stop.cancelled().await;
+            tokio::time::sleep(LAST_PAGE).await;
+        };
+        let started = Instant::now();
+        let threshold = work.claim.score_threshold;
+        let result = tokio::select! {
+            result = self.detector.detect(page.image.clone(), threshold, self.settings.page_time) => result,
+            () = stopped => return Err(JobError::Stopped),
+        };
+        let detections = result.map_err(|error| match error {
+            DetectError::TooSlow | DetectError::Hangs => {
+                let (number, seconds) = (page.number, self.settings.page_time.as_secs());
+                let message = format!("Page {number} took longer than {seconds} s to analyze (PAGE_TIMEOUT_SECONDS).");
+                JobError::Elsewhere { code: "detect_timeout", message }
+            }
+            error => transient(error),
+        })?;
+        Ok(Detected { page, detections, took: started.elapsed() })
+    }
+
+    /// Cuts, encodes, uploads and records; `None` if the document is no longer wanted.
+    async fn finish(&self, work: Work<'_>, detected: Detected) -> Result<Option<Finished>, JobError> {
+        let Detected { page, detections, took: detect_time } = detected;
+        let (number, (width_pt, height_pt), (width_px, height_px)) =
+            (page.number, page.size_pt, page.image.dimensions());
+        let (detector, crop_min_score) =
+            (self.detector.clone(), work.claim.crop_min_score.unwrap_or(self.settings.crop_min_score));
+        let analyzed = move || analyze(&page.image, page.size_pt, detections, &detector, crop_min_score);
+        let analysis = tokio::task::spawn_blocking(analyzed).await.map_err(transient)?.map_err(transient)?;
+        let (found, crops) = (analysis.detections.len(), analysis.crops.len());
+        let prefix = page_prefix(work.document_id, &self.model.slug(), number);
+        let (detections, keys) = self.upload(&prefix, analysis).await?;
+        let (render_ms, detect_ms) = (page.took.as_millis() as u32, detect_time.as_millis() as u32);
+        let result = PageResult {
+            number,
+            width_pt,
+            height_pt,
+            width_px,
+            height_px,
+            overlay_key: format!("{prefix}/overlay.png"),
+            image_key: format!("{prefix}/page.png"),
+            render_ms,
+            detect_ms,
+            detections,
+        };
+        let saved = documents::save_page(&self.pool, work.hold, work.document_id, self.model.id, &result);
+        match saved.await.map_err(transient)? {
+            // The objects stay: whoever has the job puts the same ones there.
+            Saved::Lost => return Err(JobError::Lost),
+            Saved::Unwanted => {
+                for key in &keys {
+                    self.storage.delete(key).await.map_err(transient)?;
+                }
+                return Ok(None);
+            }
+            Saved::Now | Saved::Before => {}
+        }
+        tracing::info!(page = number, detections = found, crops, render_ms, detect_ms, "page done");
+        Ok(Some(Finished { detections: found, took: page.took + detect_time }))
+    }
+
+    /// Puts page, overlay and crops into the bucket; the rows with their crops' keys, and all keys.
+    async fn upload(&self, prefix: &str, analysis: Analysis) -> Result<(Vec<DetectionRow>, Vec<ObjectKey>), JobError> {
+        let Analysis { mut detections, crops, overlay, image } = analysis;
+        let key = |name: &str| ObjectKey::parse(format!("{prefix}/{name}")).map_err(transient);
+        let mut objects = vec![(key("overlay.png")?, overlay), (key("page.png")?, image)];
+        for crop in crops {
+            let key = key(&format!("crops/{}", crop.file_name))?;
+            detections[crop.ordinal].crop_key = Some(key.as_str().to_owned());
+            objects.push((key, crop.png));
+        }
+        let keys = objects.iter().map(|(key, _)| key.clone()).collect();
+        let put = |(key, png): (ObjectKey, Vec<u8>)| async move { self.storage.put(&key, &png, "image/png").await };
+        stream::iter(objects).map(put).buffer_unordered(4).try_collect::<()>().await.map_err(transient)?;
+        Ok((detections, keys))
+    }
+}
+
+/// The future's output, if there is a future.
+async fn optional<F: Future>(future: Option<F>) -> Option<F::Output> {
+    match future {
+        Some(future) => Some(future.await),
+        None => None,
+    }
+}
+
+/// What a stage made; the first failure is kept.
+fn keep<T>(made: Option<Result<T, JobError>>, failure: &mut Option<JobError>) -> Option<T> {
+    match made? {
+        Ok(made) => Some(made),
+        Err(error) => {
+            failure.get_or_insert(error);
+            None
+        }
+    }
+}
