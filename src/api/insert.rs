@@ -59,7 +59,7 @@ impl State {
 
     /// Writes a row and its job, in one transaction; the document's id.
     pub async fn insert(&self, new: &NewDocument<'_>) -> Result<i64, ReceiveError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = documents::begin(&self.pool).await?;
         let id = documents::insert(&mut tx, new).await?.ok_or(ReceiveError::Expired)?;
         tx.commit().await?;
         tracing::info!(document = id, key = new.object_key, "uploaded");

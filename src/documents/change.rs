@@ -31,7 +31,7 @@ pub async fn retry(pool: &PgPool, id: i64) -> sqlx::Result<Changed> {
 
 /// Queues a finished document again, without the results of the model that it had; those of earlier models stay.
 pub async fn reprocess(pool: &PgPool, id: i64) -> sqlx::Result<Changed> {
-    let mut tx = pool.begin().await?;
+    let mut tx = super::begin(pool).await?;
     let update = sqlx::query!(
         "update documents set status = 'pending', pages_done = 0
          where id = $1 and status in ('done', 'failed', 'canceled')",
@@ -53,7 +53,7 @@ pub async fn reprocess(pool: &PgPool, id: i64) -> sqlx::Result<Changed> {
 /// Deletes a document with its rows and its waiting jobs, and notes its objects in table `garbage`. The keys or prefixes that
 /// are now to be removed from the bucket; `None` if there is no such document.
 pub async fn delete(pool: &PgPool, id: i64) -> sqlx::Result<Option<Vec<String>>> {
-    let mut tx = pool.begin().await?;
+    let mut tx = super::begin(pool).await?;
     sqlx::query!(
         "delete from apalis.jobs
          where job_type like 'documents%' and status <> 'Running' and status <> 'Queued' and job_document(job) = $1",

@@ -59,7 +59,7 @@ pub async fn save_page(
     model_id: i64,
     page: &PageResult,
 ) -> sqlx::Result<Saved> {
-    let mut tx = pool.begin().await?;
+    let mut tx = super::begin(pool).await?;
     // Locked before the document, as the triggers on jobs do. Until we commit, nobody can give the job away.
     let held = sqlx::query!(
         "select 1 as one from apalis.jobs where id = $1 and lock_by = $2 and status = 'Running' for share",

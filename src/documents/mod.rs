@@ -13,6 +13,7 @@ mod result;
 mod search;
 mod title;
 mod token;
+mod transaction;
 mod upload;
 mod work;
 
@@ -29,5 +30,6 @@ pub use result::{FoundRow, PageRow, classes, found, pages};
 pub use search::{DocumentRow, Filter, by_idempotency_key, get, search, waiting_reach};
 pub use title::{Title, TitleError};
 pub use token::{Access, Scope, TokenRow, access, create_token, revoke_token, tokens};
+pub use transaction::begin;
 pub use upload::{Upload, expire_uploads, forget_upload, object_is_taken, open_upload, reserve_key};
 pub use work::{Chunk, Claim, Counted, claim, enqueue_chunk, fail, finish, release, set_digest, set_page_count};

@@ -46,7 +46,7 @@ pub struct Counted {
 /// Marks a document as being processed by a model; `None` if it is gone, canceled or finished, or no longer wants this chunk.
 /// If another model was at it, chunks begin anew: a claim is for chunk 0 then, whichever was asked for.
 pub async fn claim(pool: &PgPool, id: i64, model_id: i64, chunk: Option<Chunk>) -> sqlx::Result<Option<Claim>> {
-    let mut tx = pool.begin().await?;
+    let mut tx = super::begin(pool).await?;
     // A statement of its own: one that waits for a lock does not see pages that were committed meanwhile.
     let found = sqlx::query!(
         "select model_id, generation from documents where id = $1 and status in ('pending', 'processing') for update",

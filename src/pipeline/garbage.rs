@@ -7,7 +7,7 @@ use crate::storage::{ObjectKey, Storage};
 
 /// Removes an object, or all below a prefix that ends in a slash, and then the note of it.
 pub async fn remove_garbage(pool: &PgPool, storage: &Storage, prefix: &str) -> anyhow::Result<()> {
-    let mut tx = pool.begin().await?;
+    let mut tx = documents::begin(pool).await?;
     if !documents::take_garbage(&mut tx, prefix).await? {
         return Ok(());
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use apalis::prelude::*;
 use apalis_postgres::PostgresStorage;
+use sqlx::PgPool;
 
 use super::WebhookJob;
 use super::worker::{POLL, Run, config};
@@ -13,8 +14,8 @@ use crate::pipeline::{Courier, JobError};
 /// than sending.
 const AT_A_TIME: usize = 100;
 
-pub(super) async fn run(run: Run, courier: Arc<Courier>) -> Result<(), WorkerError> {
-    let backend = PostgresStorage::<WebhookJob>::new(&courier.pool)
+pub(super) async fn run(pool: &PgPool, run: Run, courier: Arc<Courier>) -> Result<(), WorkerError> {
+    let backend = PostgresStorage::<WebhookJob>::new(pool)
         .with_config(config(WebhookJob::QUEUE).batch_size(AT_A_TIME))
         .poll_with_interval(POLL);
     WorkerBuilder::new(run.name)

@@ -11,6 +11,8 @@ use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -67,6 +69,9 @@ pub async fn work(
 ) -> anyhow::Result<()> {
     let own_queue = DocumentJob::queue_of(&pipeline.model.name);
     let options = pipeline.pool.connect_options().as_ref().clone();
+    // apalis drops what it has begun when it stops, and so leaves transactions open on connections (see `documents::begin`): its own, then. Two
+    // listen.
+    let queue_pool = PgPoolOptions::new().max_connections(5).connect_lazy_with(options.clone());
     let mut presence = Presence::start(options, pipeline.model.name.clone())?;
     tracing::info!(model = pipeline.model.slug(), "waiting for documents");
     let pipeline = Arc::new(pipeline);
@@ -74,15 +79,16 @@ pub async fn work(
     let webhooks = async {
         if let Some(courier) = courier {
             let courier = Arc::new(courier);
-            keep_running(WebhookJob::QUEUE, &presence, &stop, |run| webhooks::run(run, courier.clone())).await;
+            keep_running(WebhookJob::QUEUE, &presence, &stop, |run| webhooks::run(&queue_pool, run, courier.clone()))
+                .await;
         }
     };
     let recycling = Arc::new(Recycling::new(settings, stop.clone()));
     let documents = |queue| {
-        let (pipeline, recycling) = (pipeline.clone(), recycling.clone());
+        let (pipeline, recycling, queue_pool) = (pipeline.clone(), recycling.clone(), &queue_pool);
         keep_running(queue, &presence, &stop, move |run| {
             let context = Context { pipeline: pipeline.clone(), recycling: recycling.clone(), run };
-            run_documents(queue, context, settings)
+            run_documents(queue_pool, queue, context, settings)
         })
     };
     // Not `join!`, with which a wake of one polls all: apalis fetches each time that it is polled, so that its workers would keep each
@@ -160,11 +166,14 @@ pub(super) fn config(queue: &str) -> Config {
         .missed_heartbeats(APALIS_MISSED_HEARTBEATS)
 }
 
-async fn run_documents(queue: &str, context: Context, settings: WorkerSettings) -> Result<(), WorkerError> {
-    let backend = PostgresStorage::<DocumentJob>::new(&context.pipeline.pool)
-        .with_config(config(queue))
-        .with_pubsub()
-        .poll_with_interval(POLL);
+async fn run_documents(
+    pool: &PgPool,
+    queue: &str,
+    context: Context,
+    settings: WorkerSettings,
+) -> Result<(), WorkerError> {
+    let backend =
+        PostgresStorage::<DocumentJob>::new(pool).with_config(config(queue)).with_pubsub().poll_with_interval(POLL);
     let (name, stop) = (context.run.name.clone(), context.run.stop.clone());
     WorkerBuilder::new(name)
         .backend(backend)

@@ -6,3 +6,4 @@ mod common;
 mod apalis;
 mod chaos;
 mod disk;
+mod transaction;
