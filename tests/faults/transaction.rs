@@ -28,12 +28,14 @@ async fn one_that_nobody_waits_for_is_rolled_back() {
         assert!(!is_left_open(&observer).await, "given up after {polls} polls");
     }
     // sqlx by itself; should this fail one day, `documents::begin` may go.
-    let mut left = false;
-    for polls in 1..=8 {
+    // On a busy machine it takes some tries to give up at that moment.
+    for polls in (1..=8).cycle().take(400) {
         give_up_after(polls, pool.begin()).await;
-        left |= is_left_open(&observer).await;
+        if is_left_open(&observer).await {
+            return;
+        }
     }
-    assert!(left, "mended?");
+    panic!("mended?");
 }
 
 /// Polls a future so often, with time for the server to answer, and drops it.
