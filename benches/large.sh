@@ -3,20 +3,11 @@
 # has room for three; meanwhile a small document comes in every 10 s, and how long each takes. Needs a release build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-app=${CARGO_TARGET_DIR:-target}/release/app
 pages=${PAGES:-1000}
 every=${EVERY:-10}
-data=$(mktemp -d)
-DATA_DIR=$data PORT=0 S3_PORT=0 "$app" up --workers 0 >"$data/log" 2>&1 &
-up=$!
-workers=()
+workers=() up= data=
 trap 'kill "${workers[@]}" $up 2>/dev/null; wait 2>/dev/null || true; rm -rf "$data"; rmdir /sys/fs/cgroup/cpu/docreader-* 2>/dev/null || true' EXIT
-until api=$(sed -n 's/.*listening on \(http[^ ]*\).*/\1/p' "$data/log"); [ -n "$api" ]; do kill -0 $up; sleep 0.1; done
-export DATABASE_URL="postgres://app@localhost/app?host=$data/pg/run"
-AWS_S3_ENDPOINT_URL=$(sed -n 's/.*objects: \(http:..[^/]*\).*/\1/p' "$data/log")
-AWS_ACCESS_KEY_ID=$(sed -n 1p "$data/s3-credentials") AWS_SECRET_ACCESS_KEY=$(sed -n 2p "$data/s3-credentials")
-export AWS_S3_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_STORAGE_BUCKET_NAME=docreader
-sql() { psql -qAt -v ON_ERROR_STOP=1 "$DATABASE_URL" -c "$1"; }
+. benches/up.sh
 pdf() {
   python3 - "$1" <<'PY'
 import sys

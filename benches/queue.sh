@@ -4,20 +4,11 @@
 # done. Needs a release build. PostgreSQL and the worker share this machine's cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-app=$PWD/${CARGO_TARGET_DIR:-target}/release/app
-[ -x "${CARGO_TARGET_DIR:-target}/release/app" ] || app=$CARGO_TARGET_DIR/release/app
 jobs=${JOBS:-30000}
-data=$(mktemp -d)
-DATA_DIR=$data PORT=0 S3_PORT=0 "$app" up --workers 0 >"$data/log" 2>&1 &
-up=$!
-worker=
+worker= up= data=
 trap 'kill $worker $up 2>/dev/null; wait $worker $up 2>/dev/null || true; rm -rf "$data"' EXIT
-until grep -q 'listening on' "$data/log"; do kill -0 $up; sleep 0.1; done
-export DATABASE_URL="postgres://app@localhost/app?host=$data/pg/run" WEBHOOK_SECRET=benches-and-nothing-else
-sql() { psql -qAt -v ON_ERROR_STOP=1 "$DATABASE_URL" -c "$1"; }
-AWS_S3_ENDPOINT_URL=$(sed -n 's/.*objects: \(http:..[^/]*\).*/\1/p' "$data/log")
-export AWS_S3_ENDPOINT_URL AWS_STORAGE_BUCKET_NAME=docreader
-export AWS_ACCESS_KEY_ID=$(sed -n 1p "$data/s3-credentials") AWS_SECRET_ACCESS_KEY=$(sed -n 2p "$data/s3-credentials")
+. benches/up.sh
+export WEBHOOK_SECRET=benches-and-nothing-else
 
 fill() {
   sql "insert into apalis.jobs (id, job_type, job, max_attempts)

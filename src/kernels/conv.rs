@@ -3,7 +3,7 @@
 use std::ptr::null;
 
 use super::gemm::{Packed, ROWS, Tail, Tile, block, run};
-use super::map::{Buffer, CHANNEL_ALIGN, Map};
+use super::map::{Buffer, Map};
 use super::parallel::{Shared, for_each, threads};
 use super::simd::Isa;
 use super::winograd::Winograd;
@@ -58,17 +58,14 @@ impl Conv {
         let Filters { weight, bias, input, output, kernel, stride } = *filters;
         assert_eq!(weight.len(), output * input * kernel * kernel);
         assert!(bias.len() == output || bias.is_empty());
-        let mut padded_bias = Buffer::zeroed(output.next_multiple_of(CHANNEL_ALIGN));
-        padded_bias[..bias.len()].copy_from_slice(bias);
         let weights = if winograd && kernel == 3 && stride == 1 {
             Weights::Winograd(Winograd::new(isa, input, output, weight))
         } else {
             let taps = kernel * kernel;
             let at = |k: usize, o: usize| weight[(o * input + k % input) * taps + k / input];
-            let zeros = Buffer::zeroed(input.next_multiple_of(CHANNEL_ALIGN));
-            Weights::Plain(Packed::new(isa, taps * input, output, at), zeros)
+            Weights::Plain(Packed::new(isa, taps * input, output, at), Buffer::of_channels(input, &[]))
         };
-        Self { input, output, kernel, stride, bias: padded_bias, weights }
+        Self { input, output, kernel, stride, bias: Buffer::of_channels(output, bias), weights }
     }
 
     /// [n, H, W, input] → [n, H/stride, W/stride, output].
@@ -156,9 +153,7 @@ pub struct Linear {
 impl Linear {
     /// `at(k, column)` is the weight from input `k`.
     pub fn new(isa: Isa, input: usize, output: usize, bias: &[f32], at: impl Fn(usize, usize) -> f32) -> Self {
-        let mut padded_bias = Buffer::zeroed(output.next_multiple_of(CHANNEL_ALIGN));
-        padded_bias[..bias.len()].copy_from_slice(bias);
-        Self { output, bias: padded_bias, weights: Packed::new(isa, input, output, at) }
+        Self { output, bias: Buffer::of_channels(output, bias), weights: Packed::new(isa, input, output, at) }
     }
 
     /// [n, 1, 1, input] → [n, 1, 1, output].

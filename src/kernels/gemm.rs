@@ -6,7 +6,7 @@
 
 use std::ptr::null;
 
-use super::map::{Buffer, CHANNEL_ALIGN};
+use super::map::{Buffer, channel_stride};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};
 use super::simd::{Isa, Portable, Simd};
@@ -25,7 +25,7 @@ pub(super) struct Packed {
 
 impl Packed {
     pub fn new(isa: Isa, k: usize, n: usize, at: impl Fn(usize, usize) -> f32) -> Self {
-        let (width, padded) = (isa.tile_width(), n.next_multiple_of(CHANNEL_ALIGN));
+        let (width, padded) = (isa.tile_width(), channel_stride(n));
         let mut data = Buffer::zeroed(padded.div_ceil(width) * k * width);
         for (panel, data) in data.chunks_exact_mut((k * width).max(1)).enumerate() {
             for (row, data) in data.chunks_exact_mut(width).enumerate() {

@@ -7,10 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::arena::Arena;
 
-/// Channels of a map lie in memory as the next multiple of this many.
-pub(super) const CHANNEL_ALIGN: usize = 16;
+const CHANNEL_ALIGN: usize = 16;
 const CACHE_LINE: usize = 64;
 const HUGE_PAGE: usize = 2 << 20;
+
+/// As how many values so many channels of a pixel lie in memory: the next multiple of the widest vector.
+pub fn channel_stride(channels: usize) -> usize {
+    channels.next_multiple_of(CHANNEL_ALIGN)
+}
 
 /// f32 values, at the start of a cache line, of huge pages where that pays.
 pub(super) struct Buffer {
@@ -36,6 +40,13 @@ impl Buffer {
             unsafe { libc::madvise(data.cast(), layout.size(), libc::MADV_HUGEPAGE) };
         }
         Self { data, len }
+    }
+
+    /// One value a channel, and zeros up to the stride.
+    pub fn of_channels(channels: usize, values: &[f32]) -> Self {
+        let mut buffer = Self::zeroed(channel_stride(channels));
+        buffer[..values.len()].copy_from_slice(values);
+        buffer
     }
 
     fn layout(len: usize) -> Layout {
@@ -91,7 +102,7 @@ impl Default for Pool {
 impl Pool {
     /// A map of `count` images of `height` × `width` pixels; what is in it is left over from other maps.
     pub fn map(&self, count: usize, height: usize, width: usize, channels: usize) -> Map {
-        let stride = channels.next_multiple_of(CHANNEL_ALIGN);
+        let stride = channel_stride(channels);
         let len = count * height * width * stride;
         let range = self.0.arena.as_ref().and_then(|arena| arena.take(len));
         let memory = range.map_or_else(|| Memory::Own(Buffer::zeroed(len)), Memory::Arena);
@@ -172,7 +183,7 @@ impl Map {
     /// If that makes another number of values, or channels that are not aligned.
     pub fn reshape(mut self, count: usize, height: usize, width: usize, channels: usize) -> Self {
         assert_eq!(self.pixels() * self.stride, count * height * width * channels);
-        assert_eq!(channels % CHANNEL_ALIGN, 0);
+        assert_eq!(channels, channel_stride(channels));
         (self.count, self.height, self.width) = (count, height, width);
         (self.channels, self.stride) = (channels, channels);
         self

@@ -17,7 +17,7 @@ mod stem;
 mod winograd;
 
 pub use conv::{Conv, Filters, Linear, Then};
-pub use map::{Map, Pool};
+pub use map::{Map, Pool, channel_stride};
 pub use peak::peak;
 pub use resize::{add_upsampled, max_pool, subsample};
 pub use roi_align::{RoiAlign, roi_align};

@@ -58,9 +58,7 @@ impl Stem {
             weight[((o * CHANNELS + c) * KERNEL + y) * KERNEL + x]
         };
         let weights = Packed::new(isa, KERNEL * KERNEL * CHANNELS, output, at);
-        let mut padded_bias = Buffer::zeroed(weights.n);
-        padded_bias[..bias.len()].copy_from_slice(bias);
-        Self { output, bias: padded_bias, weights }
+        Self { output, bias: Buffer::of_channels(output, bias), weights }
     }
 
     /// [H, W, 3] → [1, H/2, W/2, output].
@@ -72,17 +70,17 @@ impl Stem {
         let (ldc, source_row) = (out.stride, (image.width + 2 * BORDER) * CHANNELS);
         let target = Shared::new(out.data_mut());
         for_each(height, |y| {
-            for panel in 0..self.weights.panels() {
-                let column = panel * self.weights.width();
-                for x in (0..width).step_by(ROWS) {
-                    let count = ROWS.min(width - x);
-                    let mut table = [null(); KERNEL * ROWS];
-                    for tap in 0..KERNEL {
-                        for r in 0..count {
-                            let at = (y * STRIDE + tap) * source_row + (x + r) * STRIDE * CHANNELS;
-                            table[tap * count + r] = image.data[at..][..KERNEL * CHANNELS].as_ptr();
-                        }
+            for x in (0..width).step_by(ROWS) {
+                let count = ROWS.min(width - x);
+                let mut table = [null(); KERNEL * ROWS];
+                for tap in 0..KERNEL {
+                    for r in 0..count {
+                        let at = (y * STRIDE + tap) * source_row + (x + r) * STRIDE * CHANNELS;
+                        table[tap * count + r] = image.data[at..][..KERNEL * CHANNELS].as_ptr();
                     }
+                }
+                for panel in 0..self.weights.panels() {
+                    let column = panel * self.weights.width();
                     // SAFETY: each pointer is good for 21 values, the panel has 147 rows, and the row of the output is this task's.
                     unsafe {
                         let c = target.get().add((y * width + x) * ldc + column);

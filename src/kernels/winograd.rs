@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::ptr::null;
 
 use super::gemm::{Packed, ROWS, Tail, block};
-use super::map::{Buffer, Map};
+use super::map::{Buffer, Map, channel_stride};
 use super::parallel::{Shared, for_each, threads};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};
@@ -76,7 +76,7 @@ impl Winograd {
             (0..9).map(|k| value(k / 3, k % 3)).sum::<f64>() as f32
         };
         let filters = (0..POINTS).map(|point| Packed::new(isa, input, output, |c, o| filter(point, c, o))).collect();
-        Self { isa, input, filters, zeros: Buffer::zeroed(input.next_multiple_of(16)) }
+        Self { isa, input, filters, zeros: Buffer::of_channels(input, &[]) }
     }
 
     fn plan(&self, tiles: usize) -> Plan {
@@ -87,7 +87,7 @@ impl Winograd {
         // Transformed input and product of a strip stay in a second level cache of 1.5 MB or more.
         let width = self.filters[0].width();
         let panels = panels.min((256 / width).max(1));
-        let per_tile = POINTS * (self.input.next_multiple_of(16) + panels * width) * size_of::<f32>();
+        let per_tile = POINTS * (channel_stride(self.input) + panels * width) * size_of::<f32>();
         Plan { tiles: ((3 << 19) / per_tile).clamp(24, 96) / ROWS * ROWS, panels, together: false }
     }
 
@@ -282,7 +282,7 @@ struct Strip {
 
 impl Strip {
     fn new(winograd: &Winograd, plan: &Plan) -> Self {
-        let v_row = winograd.input.next_multiple_of(16);
+        let v_row = channel_stride(winograd.input);
         let y_row = plan.panels * winograd.filters[0].width();
         Self { v_row, y_row, v_plane: plan.tiles * v_row + SKEW, y_plane: plan.tiles * y_row + SKEW }
     }

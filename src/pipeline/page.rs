@@ -1,9 +1,9 @@
 //! A document's pages: while the model is at one, the next is rendered and the one before is cut, encoded, put into the bucket and recorded.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::OptionFuture;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
@@ -75,9 +75,9 @@ impl Pipeline {
                 break;
             }
             let (render, detect, finish) = tokio::join!(
-                optional(next.map(|number| self.render(work, pdf, number))),
-                optional(rendered.take().map(|page| self.detect(work, page))),
-                optional(detected.take().map(|page| self.finish(work, page))),
+                OptionFuture::from(next.map(|number| self.render(work, pdf, number))),
+                OptionFuture::from(rendered.take().map(|page| self.detect(work, page))),
+                OptionFuture::from(detected.take().map(|page| self.finish(work, page))),
             );
             match finish.transpose()? {
                 Some(None) => return Ok(Wanted::No),
@@ -192,14 +192,6 @@ impl Pipeline {
         let put = |(key, png): (ObjectKey, Vec<u8>)| async move { self.storage.put(&key, &png, "image/png").await };
         stream::iter(objects).map(put).buffer_unordered(4).try_collect::<()>().await.map_err(transient)?;
         Ok((detections, keys))
-    }
-}
-
-/// The future's output, if there is a future.
-async fn optional<F: Future>(future: Option<F>) -> Option<F::Output> {
-    match future {
-        Some(future) => Some(future.await),
-        None => None,
     }
 }
 

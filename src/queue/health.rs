@@ -29,9 +29,7 @@ pub async fn health(pool: &PgPool) -> sqlx::Result<QueueHealth> {
                (select count(*) from worker_processes where ended_at is null) as "workers!",
                (select count(*) from apalis.jobs
                 where job_type = 'webhooks' and (status = 'Pending' or (status = 'Failed' and attempts < max_attempts))) as "webhooks!"
-           from apalis.jobs
-           where (job_type = 'documents' or job_type like 'documents:%')
-               and (status in ('Pending', 'Queued', 'Running') or (status = 'Failed' and attempts < max_attempts))"#
+           from document_jobs where live"#
     )
     .fetch_one(pool)
     .await

@@ -150,12 +150,13 @@ impl Model {
         mark: &mut dyn FnMut(&'static str),
     ) -> Result<Vec<Detection>> {
         let output = match &self.engine {
-            Engine::Candle(network) => network.run(image, &self.config, &self.device, threshold, stop)?,
+            Engine::Candle(network) => {
+                let output = network.run(image, &self.config, &self.device, threshold, stop)?;
+                mark("network");
+                output
+            }
             Engine::Cpu(network) => network.run(image, &self.config, threshold, stop, mark)?,
         };
-        if self.candle().is_some() {
-            mark("network");
-        }
         let Output { instances, masks, mask_side, size } = output;
         let (width, height) = image.dimensions();
         let scale = [width as f32 / size.0 as f32, height as f32 / size.1 as f32];

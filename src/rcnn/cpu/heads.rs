@@ -9,13 +9,10 @@ use super::super::rpn::Proposals;
 use super::super::{Result, Stop, go_on};
 use super::Memory;
 use super::layer::{Layer, with_filters};
-use crate::kernels::{self, Filters, Isa, Linear, Map, Then, roi_align};
+use crate::kernels::{self, Filters, Isa, Linear, Map, Then, channel_stride, roi_align};
 
 /// How many RoIs the box head takes at once: few enough to bound their memory, and enough that its weights are not read too often.
 const BOX_CHUNK: usize = 504;
-
-/// Channels of a map, one after the other, begin at multiples of this.
-const ALIGN: usize = 16;
 
 /// Two 1 × 1 convolutions of one map as one.
 pub(super) fn join(first: &Conv, second: &Conv) -> Result<kernels::Conv> {
@@ -123,7 +120,7 @@ fn linear(layers: &[&candle_nn::Linear], cells: Option<usize>) -> Result<Linear>
         return Ok(Linear::new(Isa::best(), inputs, outputs, &bias, |k, o| weights[o * inputs + k]));
     };
     let channels = inputs / cells;
-    let stride = channels.next_multiple_of(ALIGN);
+    let stride = channel_stride(channels);
     let at = |k: usize, o: usize| match k % stride {
         c if c < channels => weights[o * inputs + c * cells + k / stride],
         _ => 0.0,
@@ -150,7 +147,7 @@ impl MaskHead {
         let (inputs, outputs, _, _) = weight.dims4()?;
         let weight = weight.flatten_all()?.to_vec1::<f32>()?;
         let bias = deconv.bias().map(|b| b.to_vec1::<f32>()).transpose()?.unwrap_or_else(|| vec![0.0; outputs]);
-        let width = outputs.next_multiple_of(ALIGN);
+        let width = channel_stride(outputs);
         let padded: Vec<f32> = (0..4 * width).map(|o| bias.get(o % width).copied().unwrap_or(0.0)).collect();
         let at = |k: usize, o: usize| match o % width {
             channel if channel < outputs => weight[(k * outputs + channel) * 4 + o / width],
