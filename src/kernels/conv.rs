@@ -2,6 +2,8 @@
 
 use std::ptr::null;
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use super::gemm::{Packed, ROWS, Tail, Tile, block, run};
 use super::map::{Buffer, Map};
 use super::parallel::{Shared, for_each, threads};
@@ -47,6 +49,8 @@ pub struct Conv {
 enum Weights {
     Plain(Packed, Buffer),
     Winograd(Winograd),
+    #[cfg(target_arch = "x86_64")]
+    Tiles(amx::Conv),
 }
 
 impl Conv {
@@ -58,12 +62,15 @@ impl Conv {
         let Filters { weight, bias, input, output, kernel, stride } = *filters;
         assert_eq!(weight.len(), output * input * kernel * kernel);
         assert!(bias.len() == output || bias.is_empty());
-        let weights = if winograd && kernel == 3 && stride == 1 {
-            Weights::Winograd(Winograd::new(isa, input, output, weight))
-        } else {
-            let taps = kernel * kernel;
-            let at = |k: usize, o: usize| weight[(o * input + k % input) * taps + k / input];
-            Weights::Plain(Packed::new(isa, taps * input, output, at), Buffer::of_channels(input, &[]))
+        let taps = kernel * kernel;
+        let weights = match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx if amx::pays(input, output) => Weights::Tiles(amx::Conv::new(filters)),
+            _ if winograd && kernel == 3 && stride == 1 => Weights::Winograd(Winograd::new(isa, input, output, weight)),
+            _ => {
+                let at = |k: usize, o: usize| weight[(o * input + k % input) * taps + k / input];
+                Weights::Plain(Packed::new(isa, taps * input, output, at), Buffer::of_channels(input, &[]))
+            }
         };
         Self { input, output, kernel, stride, bias: Buffer::of_channels(output, bias), weights }
     }
@@ -83,6 +90,8 @@ impl Conv {
         out.pool().count_work(out.pixels() * self.output * self.input * self.kernel * self.kernel);
         match &self.weights {
             Weights::Winograd(winograd) => winograd.run(x, &mut out, tail),
+            #[cfg(target_arch = "x86_64")]
+            Weights::Tiles(conv) => conv.run(x, &mut out, tail),
             Weights::Plain(packed, _) if self.kernel == 1 && self.stride == 1 => product(x, packed, &mut out, tail),
             Weights::Plain(packed, zeros) => self.reach(x, packed, zeros, &mut out, tail),
         }
@@ -138,22 +147,39 @@ impl Conv {
 impl std::fmt::Debug for Conv {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { input, output, kernel, stride, weights, .. } = self;
-        let kind = if matches!(weights, Weights::Winograd(_)) { "Winograd" } else { "plain" };
+        let kind = match weights {
+            Weights::Plain(..) => "plain",
+            Weights::Winograd(_) => "Winograd",
+            #[cfg(target_arch = "x86_64")]
+            Weights::Tiles(_) => "tiles",
+        };
         write!(f, "Conv {input} to {output}, {kernel}x{kernel} s{stride}, {kind}")
     }
 }
 
 /// A fully connected layer.
 pub struct Linear {
+    input: usize,
     output: usize,
     bias: Buffer,
-    weights: Packed,
+    weights: LinearWeights,
+}
+
+enum LinearWeights {
+    Plain(Packed),
+    #[cfg(target_arch = "x86_64")]
+    Tiles(amx::Conv),
 }
 
 impl Linear {
     /// `at(k, column)` is the weight from input `k`.
     pub fn new(isa: Isa, input: usize, output: usize, bias: &[f32], at: impl Fn(usize, usize) -> f32) -> Self {
-        Self { output, bias: Buffer::of_channels(output, bias), weights: Packed::new(isa, input, output, at) }
+        let weights = match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx if amx::pays(input, output) => LinearWeights::Tiles(amx::Conv::linear(input, output, at)),
+            _ => LinearWeights::Plain(Packed::new(isa, input, output, at)),
+        };
+        Self { input, output, bias: Buffer::of_channels(output, bias), weights }
     }
 
     /// [n, 1, 1, input] → [n, 1, 1, output].
@@ -161,18 +187,22 @@ impl Linear {
     /// # Panics
     /// If the map has other channels.
     pub fn forward(&self, x: &Map, relu: bool) -> Map {
-        assert_eq!(x.channels, self.weights.k, "inputs");
+        assert_eq!(x.channels, self.input, "inputs");
         let mut out = x.pool().map(x.count, x.height, x.width, self.output);
-        out.pool().count_work(x.pixels() * self.weights.k * self.output);
+        out.pool().count_work(x.pixels() * self.input * self.output);
         let tail = Tail { bias: self.bias.as_ptr(), add: false, relu, next: null() };
-        product(x, &self.weights, &mut out, tail);
+        match &self.weights {
+            LinearWeights::Plain(packed) => product(x, packed, &mut out, tail),
+            #[cfg(target_arch = "x86_64")]
+            LinearWeights::Tiles(conv) => conv.run(x, &mut out, tail),
+        }
         out
     }
 }
 
 impl std::fmt::Debug for Linear {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Linear {} to {}", self.weights.k, self.output)
+        write!(f, "Linear {} to {}", self.input, self.output)
     }
 }
 

@@ -184,13 +184,13 @@ pub(super) unsafe fn run(isa: Isa, rows: usize, columns: usize, tile: Tile, tail
     }
     match (isa, columns) {
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, 64) => each_row!(tile_avx512, 1 2 3 4 5 6; 4),
+        (Isa::Amx | Isa::Avx512, 64) => each_row!(tile_avx512, 1 2 3 4 5 6; 4),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, 48) => each_row!(tile_avx512, 1 2 3 4 5 6; 3),
+        (Isa::Amx | Isa::Avx512, 48) => each_row!(tile_avx512, 1 2 3 4 5 6; 3),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, 32) => each_row!(tile_avx512, 1 2 3 4 5 6; 2),
+        (Isa::Amx | Isa::Avx512, 32) => each_row!(tile_avx512, 1 2 3 4 5 6; 2),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, 16) => each_row!(tile_avx512, 1 2 3 4 5 6; 1),
+        (Isa::Amx | Isa::Avx512, 16) => each_row!(tile_avx512, 1 2 3 4 5 6; 1),
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2, 16) => each_row!(tile_avx2, 1 2 3 4 5 6; 2),
         (Isa::Portable, 8) => each_row!(tile_portable, 1 2 3 4 5 6; 1),

@@ -1,6 +1,7 @@
 //! Feature maps, channels last, in memory that is used again.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::RefCell;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,6 +83,21 @@ impl DerefMut for Buffer {
         // SAFETY: as above.
         unsafe { std::slice::from_raw_parts_mut(self.data, self.len) }
     }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Buffer> = RefCell::new(Buffer::zeroed(0));
+}
+
+/// Calls `f` with the thread's scratch buffer, which has at least so many values, left over from whatever used it last.
+pub(super) fn with_scratch<T>(len: usize, f: impl FnOnce(&mut Buffer) -> T) -> T {
+    let mut scratch = SCRATCH.take();
+    if scratch.len() < len {
+        scratch = Buffer::zeroed(len);
+    }
+    let result = f(&mut scratch);
+    SCRATCH.set(scratch);
+    result
 }
 
 /// Where maps come from and go back to. Clones share it.

@@ -4,6 +4,8 @@
 //! runs on all of rayon's threads, in the best instruction set of the processor ([`Isa`]): AVX-512, AVX2 with FMA, or whatever the
 //! compiler makes of plain code. candle's operators serve GPUs, and are the reference in tests.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod arena;
 mod conv;
 mod gemm;

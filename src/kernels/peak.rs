@@ -14,7 +14,7 @@ const STEPS: usize = 2_000_000;
 /// Multiplications and additions a second, in pairs, of all threads with operands in registers: the best of some tries.
 pub fn peak(isa: Isa) -> f64 {
     let lanes = match isa {
-        Isa::Avx512 => 16,
+        Isa::Amx | Isa::Avx512 => 16,
         Isa::Avx2 | Isa::Portable => 8,
     };
     let mut best = f64::MAX;
@@ -25,7 +25,7 @@ pub fn peak(isa: Isa) -> f64 {
             unsafe {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 => chains_avx512(),
+                    Isa::Amx | Isa::Avx512 => chains_avx512(),
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx2 => chains_avx2(),
                     _ => chains::<Portable>(),

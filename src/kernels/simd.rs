@@ -7,13 +7,15 @@ use std::sync::LazyLock;
 /// Instruction sets that the kernels are written for, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
+    /// AVX-512 with AMX's tiles of bf16.
+    Amx,
     Avx512,
     Avx2,
     Portable,
 }
 
 impl Isa {
-    /// The best that this processor has; `DOCREADER_ISA` (avx512, avx2, portable) may ask for less.
+    /// The best that this processor has; `DOCREADER_ISA` (amx, avx512, avx2, portable) may ask for less.
     pub fn best() -> Self {
         static BEST: LazyLock<Isa> = LazyLock::new(|| {
             let asked = std::env::var("DOCREADER_ISA").unwrap_or_default();
@@ -29,6 +31,9 @@ impl Isa {
             let mut all = vec![];
             #[cfg(target_arch = "x86_64")]
             {
+                if super::amx::is_there() {
+                    all.push(Isa::Amx);
+                }
                 if is_x86_feature_detected!("avx512f") {
                     all.push(Isa::Avx512);
                 }
@@ -44,6 +49,7 @@ impl Isa {
 
     pub fn name(self) -> &'static str {
         match self {
+            Self::Amx => "amx",
             Self::Avx512 => "avx512",
             Self::Avx2 => "avx2",
             Self::Portable => "portable",
@@ -53,7 +59,7 @@ impl Isa {
     /// Columns of a tile.
     pub(super) fn tile_width(self) -> usize {
         match self {
-            Self::Avx512 => 64,
+            Self::Amx | Self::Avx512 => 64,
             Self::Avx2 => 16,
             Self::Portable => 8,
         }

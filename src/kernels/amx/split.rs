@@ -1,0 +1,91 @@
+//! f32 values as sums of two bf16.
+
+use std::arch::x86_64::*;
+
+use super::tile::{A_STEP, B_STEP, SIDE, STEP, TILE};
+use crate::kernels::map::{Buffer, channel_stride};
+
+/// Bytes that a row of A takes: its steps, and a cache line more, so that neighbours do not meet in few sets of the cache.
+pub(super) fn pitch(channels: usize) -> usize {
+    channels.div_ceil(STEP) * A_STEP + 64
+}
+
+/// Writes a pixel as the kernel reads it.
+///
+/// # Safety
+/// `from` is good for a multiple of 16 values, `to` for [`pitch`] bytes of them, and [`super::is_there`].
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn split(from: *const f32, count: usize, to: *mut u8) {
+    // SAFETY: as above.
+    unsafe {
+        for (step, at) in (0..count).step_by(STEP).enumerate() {
+            let low = _mm512_loadu_ps(from.add(at));
+            let high = if at + 16 < count { _mm512_loadu_ps(from.add(at + 16)) } else { _mm512_setzero_ps() };
+            let nearest = nearest(low, high);
+            let (near_low, near_high) = widen(nearest);
+            let rest = self::nearest(_mm512_sub_ps(low, near_low), _mm512_sub_ps(high, near_high));
+            let to = to.add(step * A_STEP);
+            _mm512_store_si512(to.cast(), nearest);
+            _mm512_store_si512(to.add(64).cast(), rest);
+        }
+    }
+}
+
+/// The nearest bf16 of 32 values.
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn nearest(low: __m512, high: __m512) -> __m512i {
+    // SAFETY: both are 64 bytes, and any will do.
+    unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(high, low)) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn widen(values: __m512i) -> (__m512, __m512) {
+    let half = |half: __m256i| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)));
+    (half(_mm512_castsi512_si256(values)), half(_mm512_extracti64x4_epi64::<1>(values)))
+}
+
+/// B, [k, n], in panels of 32 columns; a panel is its steps of k, one after the other.
+pub(super) struct Packed {
+    steps: usize,
+    /// With zero columns up to a multiple of 16.
+    pub columns: usize,
+    data: Buffer,
+}
+
+impl Packed {
+    /// `at(step, k, column)` is the value of row `k` below [`STEP`] of a step.
+    pub fn new(steps: usize, columns: usize, at: impl Fn(usize, usize, usize) -> f32) -> Self {
+        let mut data = Buffer::zeroed(columns.div_ceil(SIDE) * steps * B_STEP / 2);
+        for (i, part) in data.chunks_exact_mut(B_STEP / 2).enumerate() {
+            let (panel, step) = (i / steps, i % steps);
+            // SAFETY: the same bytes, as values that may be any.
+            let part = unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast::<u16>(), B_STEP) };
+            for column in 0..SIDE.min(columns - panel * SIDE) {
+                // Pairs of k lie side by side.
+                let tile = column / 16 * TILE + column % 16 * 2;
+                for k in 0..STEP {
+                    let value = at(step, k, panel * SIDE + column);
+                    let nearest = to_bf16(value);
+                    let place = tile + k / 2 * 32 + k % 2;
+                    part[place] = nearest;
+                    part[place + 2 * TILE] = to_bf16(value - f32::from_bits(u32::from(nearest) << 16));
+                }
+            }
+        }
+        Self { steps, columns: channel_stride(columns), data }
+    }
+
+    pub fn panels(&self) -> usize {
+        self.columns.div_ceil(SIDE)
+    }
+
+    pub fn panel(&self, panel: usize, step: usize) -> *const u16 {
+        self.data[(panel * self.steps + step) * B_STEP / 2..].as_ptr().cast()
+    }
+}
+
+/// The nearest bf16, to even.
+fn to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
+}

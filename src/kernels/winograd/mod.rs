@@ -1,0 +1,263 @@
+//! 3 × 3 convolutions at stride 1 by Winograd's F(4 × 4, 3 × 3): a quarter of the multiplications.
+//!
+//! An output tile of 4 × 4 pixels comes from 6 × 6 input pixels. These are transformed (Bᵀ d B), multiplied by the filters, which were
+//! transformed (G g Gᵀ) when they were loaded, as 36 matrix products over tiles and channels, and transformed back (Aᵀ y A). Points 0, ±1,
+//! ±2, ∞; after Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks". The error is about 1.5e-5 of the largest value.
+
+mod transform;
+
+use std::ops::Range;
+use std::ptr::null;
+
+use super::gemm::{Packed, ROWS, Tail, block};
+use super::map::{Buffer, Map, channel_stride, with_scratch};
+use super::parallel::{Shared, for_each, threads};
+use super::simd::Isa;
+use transform::Target;
+
+/// Output pixels of a tile's side, and input pixels.
+const OUT: usize = 4;
+const IN: usize = 6;
+const POINTS: usize = IN * IN;
+/// Values between the planes of a scratch buffer, beyond their length: else all 36 stores of a transform would meet in one set of the cache.
+const SKEW: usize = 80;
+/// Larger results go past the caches.
+const LARGE: usize = 16 << 20;
+
+pub(super) struct Winograd {
+    isa: Isa,
+    input: usize,
+    /// One matrix [input, output] for each point.
+    filters: Vec<Packed>,
+    zeros: Buffer,
+}
+
+/// How the tiles of a map are cut.
+struct Plan {
+    /// Tiles at a time.
+    tiles: usize,
+    /// Panels of filters per pass over the transformed tiles.
+    panels: usize,
+    /// Few tiles: all threads do one phase after the other.
+    together: bool,
+}
+
+/// Where a map's tiles are.
+#[derive(Clone, Copy)]
+struct Grid {
+    height: usize,
+    width: usize,
+    across: usize,
+    per_image: usize,
+}
+
+impl Grid {
+    /// Image, row and column of a tile, the latter two in pixels.
+    fn at(&self, tile: usize) -> (usize, usize, usize) {
+        let (image, tile) = (tile / self.per_image, tile % self.per_image);
+        (image, tile / self.across * OUT, tile % self.across * OUT)
+    }
+}
+
+impl Winograd {
+    /// `weight` is [output, input, 3, 3].
+    pub fn new(isa: Isa, input: usize, output: usize, weight: &[f32]) -> Self {
+        let (s, q, e) = (1.0 / 6.0, 1.0 / 12.0, 1.0 / 24.0);
+        let g: [[f64; 3]; IN] = [[0.25, 0., 0.], [-s, -s, -s], [-s, s, -s], [e, q, s], [e, -q, s], [0., 0., 1.]];
+        let filter = |point: usize, c: usize, o: usize| {
+            let (i, j) = (point / IN, point % IN);
+            let w = &weight[(o * input + c) * 9..][..9];
+            let value = |y: usize, x: usize| g[i][y] * f64::from(w[y * 3 + x]) * g[j][x];
+            (0..9).map(|k| value(k / 3, k % 3)).sum::<f64>() as f32
+        };
+        let filters = (0..POINTS).map(|point| Packed::new(isa, input, output, |c, o| filter(point, c, o))).collect();
+        Self { isa, input, filters, zeros: Buffer::of_channels(input, &[]) }
+    }
+
+    fn plan(&self, tiles: usize) -> Plan {
+        let panels = self.filters[0].panels();
+        if tiles < 24 * 5 * threads() {
+            return Plan { tiles: tiles.min(512), panels, together: true };
+        }
+        // Transformed input and product of a strip stay in a second level cache of 1.5 MB or more.
+        let width = self.filters[0].width();
+        let panels = panels.min((256 / width).max(1));
+        let per_tile = POINTS * (channel_stride(self.input) + panels * width) * size_of::<f32>();
+        Plan { tiles: ((3 << 19) / per_tile).clamp(24, 96) / ROWS * ROWS, panels, together: false }
+    }
+
+    /// `tail` holds for the result; both maps have the same size.
+    pub fn run(&self, x: &Map, out: &mut Map, tail: Tail) {
+        let (height, width) = (x.height, x.width);
+        let across = width.div_ceil(OUT);
+        let grid = Grid { height, width, across, per_image: height.div_ceil(OUT) * across };
+        let tiles = x.count * grid.per_image;
+        let plan = self.plan(tiles);
+        let strip = Strip::new(self, &plan);
+        let (ldc, stream) = (out.stride, !tail.add && size_of_val(out.data()) > LARGE);
+        let target = Shared::new(out.data_mut());
+        let input = |tile: usize, v: *mut f32| {
+            let (image, row, column) = grid.at(tile);
+            let size = height * width * x.stride;
+            let source = &x.data()[image * size..][..size];
+            // SAFETY: `v` is good for the tile's channels in all planes.
+            unsafe { self.transform_input(source, grid, x.stride, (row, column), v, strip.v_plane) }
+        };
+        let output = |tile: usize, y: *const f32, columns: Range<usize>| {
+            let (image, row, column) = grid.at(tile);
+            // SAFETY: `y` holds these columns in all planes, and the tile's pixels are this task's alone.
+            unsafe {
+                let out = target.get().add(image * height * width * ldc);
+                let to = Target { out, ldc, stream, height, width };
+                transform::output(self.isa, y, strip.y_plane, columns, to, (row, column), tail);
+            }
+        };
+        if plan.together {
+            self.run_together(tiles, &plan, &strip, input, output);
+        } else {
+            self.run_strips(tiles, &plan, &strip, input, output);
+        }
+    }
+
+    /// Each thread takes strips of tiles through all phases.
+    fn run_strips(
+        &self,
+        tiles: usize,
+        plan: &Plan,
+        strip: &Strip,
+        input: impl Fn(usize, *mut f32) + Sync,
+        output: impl Fn(usize, *const f32, Range<usize>) + Sync,
+    ) {
+        let (all, width) = (self.filters[0].panels(), self.filters[0].width());
+        for_each(tiles.div_ceil(plan.tiles), |task| {
+            let (from, to) = (task * plan.tiles, ((task + 1) * plan.tiles).min(tiles));
+            with_scratch(strip.len(), |scratch| {
+                let (v, y) = strip.of(scratch);
+                for tile in from..to {
+                    input(tile, v.wrapping_add((tile - from) * strip.v_row));
+                }
+                for panel in (0..all).step_by(plan.panels) {
+                    let panels = panel..(panel + plan.panels).min(all);
+                    for point in 0..POINTS {
+                        // SAFETY: the scratch buffer holds the strip.
+                        unsafe { self.multiply(point, to - from, panels.clone(), panel, strip, (v, y)) };
+                    }
+                    let columns = panel * width..(panels.end * width).min(self.filters[0].n);
+                    for tile in from..to {
+                        output(tile, y.wrapping_add((tile - from) * strip.y_row), columns.clone());
+                    }
+                }
+            });
+            // What went past the caches is to be seen by whoever comes after this task.
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: of every x86-64 processor.
+            unsafe {
+                std::arch::x86_64::_mm_sfence();
+            }
+        });
+    }
+
+    /// Where the filters outweigh the tiles they are read once, by all threads together.
+    fn run_together(
+        &self,
+        tiles: usize,
+        plan: &Plan,
+        strip: &Strip,
+        input: impl Fn(usize, *mut f32) + Sync,
+        output: impl Fn(usize, *const f32, Range<usize>) + Sync,
+    ) {
+        const PER_TASK: usize = 4;
+        let (panels, columns) = (self.filters[0].panels(), self.filters[0].n);
+        with_scratch(strip.len(), |scratch| {
+            let v = Shared::new(scratch);
+            let y = v.at(POINTS * strip.v_plane);
+            for from in (0..tiles).step_by(plan.tiles) {
+                let count = plan.tiles.min(tiles - from);
+                let each = |task: usize| task * PER_TASK..((task + 1) * PER_TASK).min(count);
+                for_each(count.div_ceil(PER_TASK), |task| {
+                    each(task).for_each(|k| input(from + k, v.get().wrapping_add(k * strip.v_row)));
+                });
+                for_each(POINTS * 2, |task| {
+                    let half = panels.div_ceil(2);
+                    let part = if task % 2 == 0 { 0..half } else { half..panels };
+                    if !part.is_empty() {
+                        // SAFETY: the scratch buffer holds the strip; points and columns are this task's alone.
+                        unsafe { self.multiply(task / 2, count, part, 0, strip, (v.get(), y.get())) };
+                    }
+                });
+                for_each(count.div_ceil(PER_TASK), |task| {
+                    each(task).for_each(|k| {
+                        output(from + k, y.get().wrapping_add(k * strip.y_row), 0..columns);
+                    });
+                });
+            }
+        });
+    }
+
+    /// One point's product for some panels; Y begins with the columns of panel `first`.
+    unsafe fn multiply(
+        &self,
+        point: usize,
+        tiles: usize,
+        panels: Range<usize>,
+        first: usize,
+        strip: &Strip,
+        (v, y): (*mut f32, *mut f32),
+    ) {
+        let filters = &self.filters[point];
+        let after = self.filters.get(point + 1).map_or(null(), |f| f.row(panels.start, 0));
+        let c = y.wrapping_add(point * strip.y_plane).wrapping_sub(first * filters.width());
+        let a = v.wrapping_add(point * strip.v_plane).cast_const();
+        // SAFETY: the caller's scratch buffer holds the strip.
+        unsafe {
+            block(tiles, (0, self.input), panels, (a, strip.v_row), filters, after, (c, strip.y_row), Tail::PLAIN);
+        }
+    }
+
+    unsafe fn transform_input(
+        &self,
+        source: &[f32],
+        grid: Grid,
+        pixel: usize,
+        (row, column): (usize, usize),
+        v: *mut f32,
+        plane: usize,
+    ) {
+        let pointers: [[*const f32; IN]; IN] = std::array::from_fn(|i| {
+            std::array::from_fn(|j| {
+                let (y, x) = ((row + i).wrapping_sub(1), (column + j).wrapping_sub(1));
+                match y < grid.height && x < grid.width {
+                    true => source[(y * grid.width + x) * pixel..][..pixel].as_ptr(),
+                    false => self.zeros.as_ptr(),
+                }
+            })
+        });
+        // SAFETY: each pointer is good for a pixel, `v` for as many values in each plane, and the processor has the instruction set.
+        unsafe { transform::input(self.isa, &pointers, self.input, v, plane) }
+    }
+}
+
+/// The scratch buffer: V, then Y, each in 36 planes of rows, one a tile.
+struct Strip {
+    v_row: usize,
+    y_row: usize,
+    v_plane: usize,
+    y_plane: usize,
+}
+
+impl Strip {
+    fn new(winograd: &Winograd, plan: &Plan) -> Self {
+        let v_row = channel_stride(winograd.input);
+        let y_row = plan.panels * winograd.filters[0].width();
+        Self { v_row, y_row, v_plane: plan.tiles * v_row + SKEW, y_plane: plan.tiles * y_row + SKEW }
+    }
+
+    fn len(&self) -> usize {
+        POINTS * (self.v_plane + self.y_plane)
+    }
+
+    fn of(&self, scratch: &mut Buffer) -> (*mut f32, *mut f32) {
+        let v = scratch.as_mut_ptr();
+        (v, v.wrapping_add(POINTS * self.v_plane))
+    }
+}
