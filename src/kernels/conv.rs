@@ -36,6 +36,23 @@ pub struct Filters<'a> {
     pub stride: usize,
 }
 
+/// What a layer may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    pub isa: Isa,
+    /// Winograd's transform, which takes a quarter of the multiplications and four times the memory.
+    pub winograd: bool,
+    /// bf16 where the instruction set multiplies it faster than f32: AMX does.
+    pub bf16: bool,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Options {
+    fn form(self) -> amx::Form {
+        if self.bf16 { amx::Form::Nearest } else { amx::Form::Pair }
+    }
+}
+
 /// A convolution that keeps the size at stride 1 (padding kernel/2), ready to run.
 pub struct Conv {
     input: usize,
@@ -54,19 +71,20 @@ enum Weights {
 }
 
 impl Conv {
-    /// With Winograd's transform, which takes a quarter of the multiplications and four times the memory, where it can be used and is wanted.
-    ///
     /// # Panics
     /// If the filters' lengths are not those of their shape.
-    pub fn new(isa: Isa, filters: &Filters<'_>, winograd: bool) -> Self {
+    pub fn new(options: Options, filters: &Filters<'_>) -> Self {
+        let isa = options.isa;
         let Filters { weight, bias, input, output, kernel, stride } = *filters;
         assert_eq!(weight.len(), output * input * kernel * kernel);
         assert!(bias.len() == output || bias.is_empty());
         let taps = kernel * kernel;
         let weights = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx if amx::pays(input, output) => Weights::Tiles(amx::Conv::new(filters)),
-            _ if winograd && kernel == 3 && stride == 1 => Weights::Winograd(Winograd::new(isa, input, output, weight)),
+            Isa::Amx if amx::pays(input, output) => Weights::Tiles(amx::Conv::new(options.form(), filters)),
+            _ if options.winograd && kernel == 3 && stride == 1 => {
+                Weights::Winograd(Winograd::new(isa, input, output, weight))
+            }
             _ => {
                 let at = |k: usize, o: usize| weight[(o * input + k % input) * taps + k / input];
                 Weights::Plain(Packed::new(isa, taps * input, output, at), Buffer::of_channels(input, &[]))
@@ -173,10 +191,13 @@ enum LinearWeights {
 
 impl Linear {
     /// `at(k, column)` is the weight from input `k`.
-    pub fn new(isa: Isa, input: usize, output: usize, bias: &[f32], at: impl Fn(usize, usize) -> f32) -> Self {
+    pub fn new(options: Options, input: usize, output: usize, bias: &[f32], at: impl Fn(usize, usize) -> f32) -> Self {
+        let isa = options.isa;
         let weights = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx if amx::pays(input, output) => LinearWeights::Tiles(amx::Conv::linear(input, output, at)),
+            Isa::Amx if amx::pays(input, output) => {
+                LinearWeights::Tiles(amx::Conv::linear(options.form(), input, output, at))
+            }
             _ => LinearWeights::Plain(Packed::new(isa, input, output, at)),
         };
         Self { input, output, bias: Buffer::of_channels(output, bias), weights }

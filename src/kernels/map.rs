@@ -85,6 +85,9 @@ impl DerefMut for Buffer {
     }
 }
 
+/// Results of more bytes go past the caches.
+pub(super) const LARGE: usize = 16 << 20;
+
 thread_local! {
     static SCRATCH: RefCell<Buffer> = RefCell::new(Buffer::zeroed(0));
 }

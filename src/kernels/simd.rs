@@ -66,6 +66,15 @@ impl Isa {
     }
 }
 
+/// What went past the caches is seen by whoever comes after this.
+pub(super) fn fence() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: of every x86-64 processor.
+    unsafe {
+        _mm_sfence();
+    }
+}
+
 /// Operations on a vector. Functions that are generic over it are inlined into callers that enable its instruction set.
 ///
 /// # Safety

@@ -37,7 +37,7 @@ mod rpn;
 mod summary;
 
 pub use candle_core::Device;
-pub use cpu::Memory;
+pub use cpu::{Dtype, Memory};
 pub use error::Error;
 pub use image_input::ModelInput;
 pub use mask::Rle;

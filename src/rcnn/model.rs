@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::boxes::Box2;
 use super::checkpoint::{Checkpoint, var_builder};
 use super::config::Config;
-use super::cpu::{Cpu, Memory};
+use super::cpu::{Cpu, Dtype, Memory};
 use super::mask::{self, Rle};
 use super::network::{Network, Output};
 use super::{Error, Result, Stop};
@@ -47,9 +47,15 @@ enum Engine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernels {
     /// docreader's own, [`crate::kernels`].
-    Own(Memory),
+    Own(Memory, Dtype),
     /// candle's, which are several times slower: the reference for the others.
     Candle,
+}
+
+impl Default for Kernels {
+    fn default() -> Self {
+        Self::Own(Memory::Auto, Dtype::F32)
+    }
 }
 
 /// A loaded network, ready to predict.
@@ -71,7 +77,7 @@ impl Model {
     /// Loads a folder that holds `config.yaml`, the weights (`model.safetensors` or `model_final.pth`) and, if the classes are
     /// to have names, `classes.txt` with one a line.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        Self::load_with(folder, device, Kernels::Own(Memory::Auto))
+        Self::load_with(folder, device, Kernels::default())
     }
 
     /// The same with the kernels of one's choice; a GPU has candle's only.
@@ -98,8 +104,8 @@ impl Model {
         let checkpoint = Arc::new(Checkpoint::open(weights)?);
         let vb = var_builder(checkpoint.clone(), device);
         let engine = match (device, kernels) {
-            (Device::Cpu, Kernels::Own(memory)) if Cpu::can_run(&config) => {
-                Cpu::load(&config, vb, memory).map(|network| Engine::Cpu(Box::new(network)))
+            (Device::Cpu, Kernels::Own(memory, dtype)) if Cpu::can_run(&config) => {
+                Cpu::load(&config, vb, memory, dtype).map(|network| Engine::Cpu(Box::new(network)))
             }
             _ => Network::load(&config, vb).map(|network| Engine::Candle(Box::new(network))),
         };

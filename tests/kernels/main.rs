@@ -1,11 +1,14 @@
 //! Every kernel against plain loops in f64, over random shapes, in each instruction set that this processor has.
 
-use docreader::kernels::{self, Conv, Filters, Image, Isa, Linear, Map, Pool, Stem, Then};
+use docreader::kernels::{self, Conv, Filters, Image, Isa, Linear, Map, Options, Pool, Stem, Then};
 
 /// What f32 may lose.
 const PLAIN: f64 = 2e-6;
 /// What a sum of two bf16 may lose: 2⁻¹⁷ of each product.
 const PAIRS: f64 = 7.6e-6;
+
+/// What bf16 may lose: 2⁻⁸ of each product.
+const BF16: f64 = 4e-3;
 
 /// The same numbers in each run.
 struct Random(u64);
@@ -84,8 +87,8 @@ fn convolutions_of_any_shape() {
             let weight = random.values(output * input * kernel * kernel);
             let bias = if random.within(0..=3) == 0 { vec![] } else { random.values(output) };
             let filters = Filters { weight: &weight, bias: &bias, input, output, kernel, stride };
-            let winograd = random.within(0..=1) == 1;
-            let conv = Conv::new(isa, &filters, winograd);
+            let (winograd, bf16) = (random.within(0..=1) == 1, random.within(0..=2) == 0);
+            let conv = Conv::new(Options { isa, winograd, bf16 }, &filters);
             let (relu, add) = (random.within(0..=1) == 1, random.within(0..=1) == 1);
             let plain = conv.forward(&x, Then::default());
             let other = random.map(&pool, count, plain.height, plain.width, output);
@@ -95,7 +98,13 @@ fn convolutions_of_any_shape() {
             let scale = ((input * kernel * kernel) as f64).sqrt() + 1.0;
             let tolerance = match format!("{conv:?}") {
                 kind if kind.ends_with("Winograd") => 4e-5,
-                kind if kind.ends_with("tiles") => PAIRS,
+                kind if kind.ends_with("tiles") => {
+                    if bf16 {
+                        BF16
+                    } else {
+                        PAIRS
+                    }
+                }
                 _ => PLAIN,
             };
             assert_close(&what, &got, scale, tolerance, |n, y, column, o| {
@@ -118,7 +127,8 @@ fn large_winograd() {
             let x = random.map(&pool, 1, height, width, input);
             let (weight, bias) = (random.values(output * input * 9), random.values(output));
             let filters = Filters { weight: &weight, bias: &bias, input, output, kernel: 3, stride: 1 };
-            let got = Conv::new(isa, &filters, true).forward(&x, Then::relu());
+            let options = Options { isa, winograd: true, bf16: false };
+            let got = Conv::new(options, &filters).forward(&x, Then::relu());
             let mut worst = 0f64;
             for _ in 0..20_000 {
                 let (y, column, o) =
@@ -142,10 +152,15 @@ fn fully_connected_of_any_shape() {
         for (rows, input, output) in shapes {
             let x = random.map(&pool, rows, 1, 1, input);
             let (weight, bias) = (random.values(output * input), random.values(output));
-            let relu = random.within(0..=1) == 1;
-            let got = Linear::new(isa, input, output, &bias, |k, o| weight[o * input + k]).forward(&x, relu);
+            let (relu, bf16) = (random.within(0..=1) == 1, random.within(0..=2) == 0);
+            let options = Options { isa, winograd: false, bf16 };
+            let got = Linear::new(options, input, output, &bias, |k, o| weight[o * input + k]).forward(&x, relu);
             let what = format!("{} {rows} rows, {input} to {output}", isa.name());
-            let tolerance = if isa == Isa::Amx { PAIRS } else { PLAIN };
+            let tolerance = match isa {
+                Isa::Amx if bf16 => BF16,
+                Isa::Amx => PAIRS,
+                _ => PLAIN,
+            };
             let filters = Filters { weight: &weight, bias: &bias, input, output, kernel: 1, stride: 1 };
             assert_close(&what, &got, (input as f64).sqrt() + 1.0, tolerance, |n, y, column, o| {
                 let sum = convolved(&x, &filters, n, y, column, o);

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use docreader::rcnn::{Device, Kernels, Memory, Model, export};
+use docreader::rcnn::{Device, Kernels, Model, export};
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny_mask").join(name)
 }
 
 fn load(weights: &Path, config: &Path) -> Result<Model, String> {
-    Model::load_files(weights, config, &Device::Cpu, Kernels::Own(Memory::Auto)).map_err(|e| e.to_string())
+    Model::load_files(weights, config, &Device::Cpu, Kernels::default()).map_err(|e| e.to_string())
 }
 
 /// The fixture's configuration with one line replaced.

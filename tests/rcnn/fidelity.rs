@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
-use docreader::rcnn::{Detection, Kernels, Memory, Model, Proposals, Rle, image_input, image_input::ModelInput};
+use docreader::rcnn::{Detection, Dtype, Kernels, Memory, Model, Proposals, Rle, image_input, image_input::ModelInput};
 use serde::Deserialize;
 
 const FEATURE_TOLERANCE: f32 = 1e-5;
@@ -177,21 +177,21 @@ fn pages_match(name: &str, kernels: Kernels) {
 
 #[test]
 fn mask_rcnn_detections() {
-    pages_match("tiny_mask", Kernels::Own(Memory::Low));
-    pages_match("tiny_mask", Kernels::Own(Memory::Fast));
+    pages_match("tiny_mask", Kernels::Own(Memory::Low, Dtype::F32));
+    pages_match("tiny_mask", Kernels::Own(Memory::Fast, Dtype::F32));
     pages_match("tiny_mask", Kernels::Candle);
 }
 
 #[test]
 fn faster_rcnn_detections() {
-    pages_match("tiny_faster", Kernels::Own(Memory::Auto));
+    pages_match("tiny_faster", Kernels::default());
     pages_match("tiny_faster", Kernels::Candle);
 }
 
 #[test]
 fn resize_is_pillows() {
     let name = "tiny_mask";
-    let model = load(name, Kernels::Own(Memory::Auto));
+    let model = load(name, Kernels::default());
     let want = candle_core::safetensors::load(fixture(name).join("page0.stages.safetensors"), &Device::Cpu).unwrap();
     let want = &want["resized_bgr"];
     let resized = image_input::resize(&page(name, 0), &model.config).unwrap();

@@ -6,11 +6,12 @@
 //! rate, and with weights no larger than plain ones.
 
 mod conv;
+mod plan;
 mod split;
 mod tile;
 
 pub(super) use conv::Conv;
-pub(super) use tile::is_there;
+pub(super) use tile::{Form, SIDE, STEP, chains, is_there};
 
 /// Whether tiles are faster than AVX-512, although what a layer lacks to full tiles is zeros.
 pub(super) fn pays(input: usize, output: usize) -> bool {

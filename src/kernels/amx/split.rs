@@ -2,31 +2,43 @@
 
 use std::arch::x86_64::*;
 
-use super::tile::{A_STEP, B_STEP, SIDE, STEP, TILE};
+use super::tile::{Form, SIDE, STEP, TILE};
 use crate::kernels::map::{Buffer, channel_stride};
 
 /// Bytes that a row of A takes: its steps, and a cache line more, so that neighbours do not meet in few sets of the cache.
-pub(super) fn pitch(channels: usize) -> usize {
-    channels.div_ceil(STEP) * A_STEP + 64
+pub(super) fn pitch(form: Form, blocks: usize) -> usize {
+    let bytes = blocks * form.a_step();
+    if bytes.is_multiple_of(128) { bytes + 64 } else { bytes }
 }
 
-/// Writes a pixel as the kernel reads it.
+/// Writes `pixels` as the kernel reads them: so many, whose values lie `step` apart, to places that lie [`pitch`] apart.
 ///
 /// # Safety
-/// `from` is good for a multiple of 16 values, `to` for [`pitch`] bytes of them, and [`super::is_there`].
+/// `from` is good for `count` values of each pixel, a multiple of 16, `to` for as many pitches, and [`super::is_there`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn split(from: *const f32, count: usize, to: *mut u8) {
+pub(super) unsafe fn split(
+    form: Form,
+    from: *const f32,
+    count: usize,
+    (pixels, step, pitch): (usize, usize, usize),
+    to: *mut u8,
+) {
     // SAFETY: as above.
     unsafe {
-        for (step, at) in (0..count).step_by(STEP).enumerate() {
-            let low = _mm512_loadu_ps(from.add(at));
-            let high = if at + 16 < count { _mm512_loadu_ps(from.add(at + 16)) } else { _mm512_setzero_ps() };
-            let nearest = nearest(low, high);
-            let (near_low, near_high) = widen(nearest);
-            let rest = self::nearest(_mm512_sub_ps(low, near_low), _mm512_sub_ps(high, near_high));
-            let to = to.add(step * A_STEP);
-            _mm512_store_si512(to.cast(), nearest);
-            _mm512_store_si512(to.add(64).cast(), rest);
+        for pixel in 0..pixels {
+            let (from, to) = (from.add(pixel * step), to.add(pixel * pitch));
+            for at in (0..count).step_by(STEP) {
+                let low = _mm512_loadu_ps(from.add(at));
+                let high = if at + 16 < count { _mm512_loadu_ps(from.add(at + 16)) } else { _mm512_setzero_ps() };
+                let nearest = nearest(low, high);
+                let to = to.add(at / STEP * form.a_step());
+                _mm512_store_si512(to.cast(), nearest);
+                if form == Form::Pair {
+                    let (near_low, near_high) = widen(nearest);
+                    let rest = self::nearest(_mm512_sub_ps(low, near_low), _mm512_sub_ps(high, near_high));
+                    _mm512_store_si512(to.add(64).cast(), rest);
+                }
+            }
         }
     }
 }
@@ -46,6 +58,7 @@ fn widen(values: __m512i) -> (__m512, __m512) {
 
 /// B, [k, n], in panels of 32 columns; a panel is its steps of k, one after the other.
 pub(super) struct Packed {
+    form: Form,
     steps: usize,
     /// With zero columns up to a multiple of 16.
     pub columns: usize,
@@ -54,12 +67,14 @@ pub(super) struct Packed {
 
 impl Packed {
     /// `at(step, k, column)` is the value of row `k` below [`STEP`] of a step.
-    pub fn new(steps: usize, columns: usize, at: impl Fn(usize, usize, usize) -> f32) -> Self {
-        let mut data = Buffer::zeroed(columns.div_ceil(SIDE) * steps * B_STEP / 2);
-        for (i, part) in data.chunks_exact_mut(B_STEP / 2).enumerate() {
+    pub fn new(form: Form, steps: usize, columns: usize, at: impl Fn(usize, usize, usize) -> f32) -> Self {
+        // Two bf16 where the buffer has an f32.
+        let part = form.b_step() / 2;
+        let mut data = Buffer::zeroed(columns.div_ceil(SIDE) * steps * part);
+        for (i, part) in data.chunks_exact_mut(part).enumerate() {
             let (panel, step) = (i / steps, i % steps);
             // SAFETY: the same bytes, as values that may be any.
-            let part = unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast::<u16>(), B_STEP) };
+            let part = unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast::<u16>(), form.b_step()) };
             for column in 0..SIDE.min(columns - panel * SIDE) {
                 // Pairs of k lie side by side.
                 let tile = column / 16 * TILE + column % 16 * 2;
@@ -68,11 +83,13 @@ impl Packed {
                     let nearest = to_bf16(value);
                     let place = tile + k / 2 * 32 + k % 2;
                     part[place] = nearest;
-                    part[place + 2 * TILE] = to_bf16(value - f32::from_bits(u32::from(nearest) << 16));
+                    if form == Form::Pair {
+                        part[place + 2 * TILE] = to_bf16(value - f32::from_bits(u32::from(nearest) << 16));
+                    }
                 }
             }
         }
-        Self { steps, columns: channel_stride(columns), data }
+        Self { form, steps, columns: channel_stride(columns), data }
     }
 
     pub fn panels(&self) -> usize {
@@ -80,7 +97,7 @@ impl Packed {
     }
 
     pub fn panel(&self, panel: usize, step: usize) -> *const u16 {
-        self.data[(panel * self.steps + step) * B_STEP / 2..].as_ptr().cast()
+        self.data[(panel * self.steps + step) * self.form.b_step() / 2..].as_ptr().cast()
     }
 }
 

@@ -4,15 +4,41 @@ use std::arch::asm;
 use std::sync::LazyLock;
 
 /// Rows and columns of C that the kernel computes.
-pub(super) const SIDE: usize = 32;
+pub(in crate::kernels) const SIDE: usize = 32;
 /// Values of k in a step.
-pub(super) const STEP: usize = 32;
-/// bf16 values of a step's part of B: two tiles of what is nearest, two of what is left.
-pub(super) const B_STEP: usize = 4 * TILE;
+pub(in crate::kernels) const STEP: usize = 32;
 /// bf16 values of a tile.
 pub(super) const TILE: usize = 512;
-/// Bytes from one step's values of a row of A to those of the next: the nearest, then what is left.
-pub(super) const A_STEP: usize = 128;
+
+/// What stands for an f32 value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::kernels) enum Form {
+    /// The nearest bf16 and the nearest of what is left.
+    Pair,
+    /// The nearest bf16.
+    Nearest,
+}
+
+impl Form {
+    /// Bytes from one step's values of a row of A to those of the next: the nearest, then what is left.
+    pub fn a_step(self) -> usize {
+        self.terms() * STEP * size_of::<u16>()
+    }
+
+    /// bf16 values of a step's part of B: two tiles of what is nearest, two of what is left.
+    pub fn b_step(self) -> usize {
+        self.terms() * 2 * TILE
+    }
+
+    /// Tile instructions for each tile of C in a step.
+    pub fn products(self) -> usize {
+        2 * self.terms() - 1
+    }
+
+    fn terms(self) -> usize {
+        if self == Self::Pair { 2 } else { 1 }
+    }
+}
 
 /// Whether the processor has AMX with bf16, and the system lets this process use it.
 pub(in crate::kernels) fn is_there() -> bool {
@@ -84,14 +110,17 @@ impl Drop for Tiles {
 #[repr(C, align(64))]
 pub(super) struct Sums(pub [[f32; SIDE]; SIDE]);
 
-/// C's sums over `steps`, of which each has an offset in A, in bytes, for all rows; A's rows lie `pitch` bytes apart.
-///
-/// # Safety
-/// [`Tiles`] lives on this thread; `a` is good for [`A_STEP`] bytes at each offset in 32 rows, `b` for as many times [`B_STEP`] values; there is a
-/// step.
-pub(super) unsafe fn multiply(_: &Tiles, a: *const u8, pitch: usize, offsets: &[usize], b: *const u16, c: &mut Sums) {
-    // SAFETY: as above. All tiles are named, and the compiler uses none.
-    unsafe {
+/// A with 32 rows that lie `pitch` bytes apart; each step has an offset, in bytes, for all of them.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub a: *const u8,
+    pub pitch: usize,
+    pub offsets: &'a [usize],
+}
+
+/// The loop over steps around `$body`, which multiplies what one step brings and moves `b` on.
+macro_rules! sums {
+    ($rows:expr, $b:expr, $next:expr, $c:expr; $($body:literal,)*) => {
         asm!(
             "tilezero tmm0",
             "tilezero tmm1",
@@ -102,32 +131,20 @@ pub(super) unsafe fn multiply(_: &Tiles, a: *const u8, pitch: usize, offsets: &[
             "add {offsets}, 8",
             "add {p}, {a}",
             "lea {q}, [{p} + {far}]",
-            // Nearest by nearest.
             "tileloadd tmm4, [{p} + {pitch}]",
-            "tileloadd tmm6, [{b} + {line}]",
+            "tileloaddt1 tmm6, [{b} + {line}]",
             "tdpbf16ps tmm0, tmm4, tmm6",
-            "tileloadd tmm7, [{b} + {line} + 1024]",
+            "tileloaddt1 tmm7, [{b} + {line} + 1024]",
             "tdpbf16ps tmm1, tmm4, tmm7",
             "tileloadd tmm5, [{q} + {pitch}]",
             "tdpbf16ps tmm2, tmm5, tmm6",
             "tdpbf16ps tmm3, tmm5, tmm7",
-            // A's rest by nearest.
-            "tileloadd tmm4, [{p} + {pitch} + 64]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tileloadd tmm5, [{q} + {pitch} + 64]",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            // Nearest by B's rest.
-            "tileloadd tmm4, [{p} + {pitch}]",
-            "tileloadd tmm6, [{b} + {line} + 2048]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tileloadd tmm7, [{b} + {line} + 3072]",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tileloadd tmm5, [{q} + {pitch}]",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "add {b}, 4096",
+            $($body,)*
+            "prefetcht1 [{next}]",
+            "prefetcht1 [{next} + 64]",
+            "prefetcht1 [{next} + 128]",
+            "prefetcht1 [{next} + 192]",
+            "add {next}, 256",
             "dec {n}",
             "jnz 2b",
             "tilestored [{c} + {row}], tmm0",
@@ -136,18 +153,108 @@ pub(super) unsafe fn multiply(_: &Tiles, a: *const u8, pitch: usize, offsets: &[
             "tilestored [{c} + {row} + 2112], tmm3",
             p = out(reg) _,
             q = out(reg) _,
-            a = in(reg) a,
-            far = in(reg) 16 * pitch,
-            pitch = in(reg) pitch,
-            offsets = inout(reg) offsets.as_ptr() => _,
-            n = inout(reg) offsets.len() => _,
-            b = inout(reg) b => _,
+            a = in(reg) $rows.a,
+            far = in(reg) 16 * $rows.pitch,
+            pitch = in(reg) $rows.pitch,
+            offsets = inout(reg) $rows.offsets.as_ptr() => _,
+            n = inout(reg) $rows.offsets.len() => _,
+            b = inout(reg) $b => _,
+            next = inout(reg) $next => _,
             line = in(reg) 64usize,
-            c = in(reg) c,
+            c = in(reg) $c,
             row = in(reg) SIDE * size_of::<f32>(),
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
+        )
+    };
+}
+
+/// C's sums over all steps. `next` is what will be multiplied then, to be brought near, or anything.
+///
+/// # Safety
+/// [`Tiles`] lives on this thread; A is good for [`Form::a_step`] bytes at each offset in its rows, `b` for as many times [`Form::b_step`] values;
+/// there is a step.
+pub(super) unsafe fn multiply(
+    _: &Tiles,
+    form: Form,
+    rows: Rows<'_>,
+    (b, next): (*const u16, *const u16),
+    c: &mut Sums,
+) {
+    // SAFETY: as above. All tiles are named, and the compiler uses none.
+    unsafe {
+        match form {
+            Form::Nearest => sums!(rows, b, next, c; "add {b}, 2048",),
+            Form::Pair => sums!(rows, b, next, c;
+                // A's rest by nearest.
+                "tileloadd tmm4, [{p} + {pitch} + 64]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{q} + {pitch} + 64]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                // Nearest by B's rest.
+                "tileloadd tmm4, [{p} + {pitch}]",
+                "tileloaddt1 tmm6, [{b} + {line} + 2048]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloaddt1 tmm7, [{b} + {line} + 3072]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{q} + {pitch}]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "prefetcht1 [{next} + 256]",
+                "prefetcht1 [{next} + 320]",
+                "prefetcht1 [{next} + 384]",
+                "prefetcht1 [{next} + 448]",
+                "add {next}, 256",
+                "add {b}, 4096",
+            ),
+        }
+    }
+}
+
+/// `steps` times the multiplications of a step of pairs, with operands that are there already.
+///
+/// # Safety
+/// [`is_there`].
+pub(in crate::kernels) unsafe fn chains(steps: usize) {
+    // SAFETY: as above.
+    let _tiles = unsafe { Tiles::new() };
+    // Operands as bits are as in real ones; zeros are faster on some processors.
+    let mut seed = 1u32;
+    let operand: Vec<u16> = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        0x3f00 | (seed >> 16 & 0x80ff) as u16
+    })
+    .take(TILE)
+    .collect();
+    // SAFETY: as for `multiply`.
+    unsafe {
+        asm!(
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
+            "tileloadd tmm4, [{from} + {line}]",
+            "tileloadd tmm5, [{from} + {line}]",
+            "tileloadd tmm6, [{from} + {line}]",
+            "tileloadd tmm7, [{from} + {line}]",
+            "2:",
+            ".rept 3",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            ".endr",
+            "dec {n}",
+            "jnz 2b",
+            from = in(reg) operand.as_ptr(),
+            line = in(reg) 64usize,
+            n = inout(reg) steps.max(1) => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack, readonly),
         );
     }
 }

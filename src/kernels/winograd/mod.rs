@@ -10,9 +10,9 @@ use std::ops::Range;
 use std::ptr::null;
 
 use super::gemm::{Packed, ROWS, Tail, block};
-use super::map::{Buffer, Map, channel_stride, with_scratch};
+use super::map::{Buffer, LARGE, Map, channel_stride, with_scratch};
 use super::parallel::{Shared, for_each, threads};
-use super::simd::Isa;
+use super::simd::{Isa, fence};
 use transform::Target;
 
 /// Output pixels of a tile's side, and input pixels.
@@ -21,8 +21,6 @@ const IN: usize = 6;
 const POINTS: usize = IN * IN;
 /// Values between the planes of a scratch buffer, beyond their length: else all 36 stores of a transform would meet in one set of the cache.
 const SKEW: usize = 80;
-/// Larger results go past the caches.
-const LARGE: usize = 16 << 20;
 
 pub(super) struct Winograd {
     isa: Isa,
@@ -148,12 +146,7 @@ impl Winograd {
                     }
                 }
             });
-            // What went past the caches is to be seen by whoever comes after this task.
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: of every x86-64 processor.
-            unsafe {
-                std::arch::x86_64::_mm_sfence();
-            }
+            fence();
         });
     }
 

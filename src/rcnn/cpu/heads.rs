@@ -7,21 +7,20 @@ use super::super::pooler::{Pooler, by_level};
 use super::super::roi_heads::{self, Instances, MASK_CHUNK, Selection};
 use super::super::rpn::Proposals;
 use super::super::{Result, Stop, go_on};
-use super::Memory;
 use super::layer::{Layer, with_filters};
-use crate::kernels::{self, Filters, Isa, Linear, Map, Then, channel_stride, roi_align};
+use crate::kernels::{self, Filters, Linear, Map, Options, Then, channel_stride, roi_align};
 
 /// How many RoIs the box head takes at once: few enough to bound their memory, and enough that its weights are not read too often.
 const BOX_CHUNK: usize = 504;
 
 /// Two 1 × 1 convolutions of one map as one.
-pub(super) fn join(first: &Conv, second: &Conv) -> Result<kernels::Conv> {
+pub(super) fn join(first: &Conv, second: &Conv, options: Options) -> Result<kernels::Conv> {
     with_filters(first, |a| {
         with_filters(second, |b| {
             let weight = [a.weight, b.weight].concat();
             let bias = [a.bias, b.bias].concat();
             let filters = Filters { weight: &weight, bias: &bias, output: a.output + b.output, ..*a };
-            kernels::Conv::new(Isa::best(), &filters, false)
+            kernels::Conv::new(options, &filters)
         })
     })?
 }
@@ -49,18 +48,18 @@ pub(super) struct BoxHead {
 }
 
 impl BoxHead {
-    pub fn pack(head: roi_heads::BoxHead, memory: Memory) -> Result<Self> {
+    pub fn pack(head: roi_heads::BoxHead, options: Options) -> Result<Self> {
         let roi_heads::BoxHead { pooler, convs, fcs, cls_score, bbox_pred, selection } = head;
         let cells = pooler.resolution * pooler.resolution;
         // The first layer reads a pooled RoI as it lies there: cells of channels, not channels of cells.
         let mut from_cells = Some(cells);
         let mut packed = vec![];
         for fc in fcs {
-            packed.push(linear(&[&fc], from_cells.take())?);
+            packed.push(linear(&[&fc], from_cells.take(), options)?);
         }
         let (classes, deltas) = (cls_score.weight().dim(0)?, bbox_pred.weight().dim(0)?);
-        let answers = linear(&[&cls_score, &bbox_pred], from_cells.take())?;
-        let convs = convs.into_iter().map(|conv| Layer::pack(conv, memory.is_ample())).collect::<Result<_>>()?;
+        let answers = linear(&[&cls_score, &bbox_pred], from_cells.take(), options)?;
+        let convs = convs.into_iter().map(|conv| Layer::pack(conv, options)).collect::<Result<_>>()?;
         Ok(Self { pooler, convs, fcs: packed, answers, classes, deltas, selection })
     }
 
@@ -103,7 +102,7 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
 }
 
 /// Layers of the same inputs as one. With `cells`, inputs come as so many cells of aligned channels, and the weights as channels of cells.
-fn linear(layers: &[&candle_nn::Linear], cells: Option<usize>) -> Result<Linear> {
+fn linear(layers: &[&candle_nn::Linear], cells: Option<usize>, options: Options) -> Result<Linear> {
     let (mut weights, mut bias, mut inputs) = (vec![], vec![], 0);
     for layer in layers {
         let weight = layer.weight();
@@ -117,7 +116,7 @@ fn linear(layers: &[&candle_nn::Linear], cells: Option<usize>) -> Result<Linear>
     }
     let outputs = bias.len();
     let Some(cells) = cells else {
-        return Ok(Linear::new(Isa::best(), inputs, outputs, &bias, |k, o| weights[o * inputs + k]));
+        return Ok(Linear::new(options, inputs, outputs, &bias, |k, o| weights[o * inputs + k]));
     };
     let channels = inputs / cells;
     let stride = channel_stride(channels);
@@ -125,7 +124,7 @@ fn linear(layers: &[&candle_nn::Linear], cells: Option<usize>) -> Result<Linear>
         c if c < channels => weights[o * inputs + c * cells + k / stride],
         _ => 0.0,
     };
-    Ok(Linear::new(Isa::best(), cells * stride, outputs, &bias, at))
+    Ok(Linear::new(options, cells * stride, outputs, &bias, at))
 }
 
 #[derive(Debug)]
@@ -141,7 +140,7 @@ pub(super) struct MaskHead {
 }
 
 impl MaskHead {
-    pub fn pack(head: roi_heads::MaskHead, memory: Memory) -> Result<Self> {
+    pub fn pack(head: roi_heads::MaskHead, options: Options) -> Result<Self> {
         let roi_heads::MaskHead { pooler, convs, deconv, predictor, class_agnostic } = head;
         let weight = deconv.weight();
         let (inputs, outputs, _, _) = weight.dims4()?;
@@ -153,12 +152,12 @@ impl MaskHead {
             channel if channel < outputs => weight[(k * outputs + channel) * 4 + o / width],
             _ => 0.0,
         };
-        let deconv = Linear::new(Isa::best(), inputs, 4 * width, &padded, at);
+        let deconv = Linear::new(options, inputs, 4 * width, &padded, at);
         let predictor = with_filters(&predictor, |f| {
             let at = |k: usize, o: usize| if k < f.input { f.weight[o * f.input + k] } else { 0.0 };
-            Linear::new(Isa::best(), width, f.output, f.bias, at)
+            Linear::new(options, width, f.output, f.bias, at)
         })?;
-        let convs = convs.into_iter().map(|conv| Layer::pack(conv, memory.is_ample())).collect::<Result<_>>()?;
+        let convs = convs.into_iter().map(|conv| Layer::pack(conv, options)).collect::<Result<_>>()?;
         Ok(Self { pooler, convs, deconv, width, predictor, class_agnostic })
     }
 

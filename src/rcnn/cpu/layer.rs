@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 
 use super::super::Result;
 use super::super::layers::Conv;
-use crate::kernels::{self, Filters, Isa, Map, Then};
+use crate::kernels::{self, Filters, Map, Options, Then};
 
 #[derive(Debug)]
 pub(super) enum Layer {
@@ -14,14 +14,13 @@ pub(super) enum Layer {
 }
 
 impl Layer {
-    /// `fast` allows Winograd's transform, whose weights take four times the memory.
-    pub fn pack(conv: Conv, fast: bool) -> Result<Self> {
+    pub fn pack(conv: Conv, options: Options) -> Result<Self> {
         match conv.norm.is_some() || conv.conv.config().groups > 1 {
             true => Ok(Self::Candle(conv)),
             false => with_filters(&conv, |filters| {
                 // For the few pixels of many channels it is never worth that.
-                let winograd = fast && filters.input * filters.output <= 256 * 256;
-                Self::Kernel(kernels::Conv::new(Isa::best(), filters, winograd))
+                let winograd = options.winograd && filters.input * filters.output <= 256 * 256;
+                Self::Kernel(kernels::Conv::new(Options { winograd, ..options }, filters))
             }),
         }
     }

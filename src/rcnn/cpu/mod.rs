@@ -2,14 +2,14 @@
 
 mod heads;
 mod layer;
-mod memory;
+mod settings;
 
 use candle_nn::VarBuilder;
 use image::RgbImage;
 
 use self::heads::{BoxHead, MaskHead};
 use self::layer::{Layer, with_filters};
-pub use self::memory::Memory;
+pub use self::settings::{Dtype, Memory};
 use super::config::{Config, FuseType};
 use super::fpn::Fpn;
 use super::image_input::image_for_cpu;
@@ -18,7 +18,7 @@ use super::network::Output;
 use super::resnet::{Bottleneck, Convert};
 use super::rpn::{Proposals, Rpn, RpnDecoder};
 use super::{Error, Result, Stop, go_on, roi_heads};
-use crate::kernels::{self, Image, Isa, Map, Pool, Stem, Then};
+use crate::kernels::{self, Image, Isa, Map, Options, Pool, Stem, Then};
 
 pub(super) struct Cpu {
     pool: Pool,
@@ -37,19 +37,26 @@ impl Cpu {
         Norm::parse("MODEL.RESNETS.NORM", &config.model.resnets.norm).is_ok_and(|norm| norm != Norm::Group)
     }
 
-    pub fn load(config: &Config, vb: VarBuilder, memory: Memory) -> Result<Self> {
-        let layer = |conv, level| Layer::pack(conv, memory.is_ample() || level < 4);
-        let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(Isa::best(), filters));
+    pub fn load(config: &Config, vb: VarBuilder, memory: Memory, dtype: Dtype) -> Result<Self> {
+        let isa = Isa::best();
+        let bf16 = dtype == Dtype::Bf16;
+        if bf16 && isa != Isa::Amx {
+            tracing::warn!("MODEL_DTYPE=bf16 helps processors with AMX; this one has {}: computing in f32", isa.name());
+        }
+        let options = Options { isa, winograd: memory.is_ample(), bf16 };
+        let always = Options { winograd: true, ..options };
+        let layer = |conv, level| Layer::pack(conv, if level < 4 { always } else { options });
+        let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(isa, filters));
         let backbone = Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &stem, layer: &layer })?;
         let Rpn { head, decoder } = Rpn::load(&config.model, vb.pp("proposal_generator"))?;
-        let rpn_answers = heads::join(&head.objectness_logits, &head.anchor_deltas)?;
+        let rpn_answers = heads::join(&head.objectness_logits, &head.anchor_deltas, options)?;
         let roi_heads = vb.pp("roi_heads");
-        let box_head = BoxHead::pack(roi_heads::BoxHead::load(config, roi_heads.clone())?, memory)?;
+        let box_head = BoxHead::pack(roi_heads::BoxHead::load(config, roi_heads.clone())?, options)?;
         let mask_head = match config.model.mask_on {
-            true => Some(MaskHead::pack(roi_heads::MaskHead::load(&config.model, roi_heads)?, memory)?),
+            true => Some(MaskHead::pack(roi_heads::MaskHead::load(&config.model, roi_heads)?, options)?),
             false => None,
         };
-        let rpn_conv = Layer::pack(head.conv, true)?;
+        let rpn_conv = Layer::pack(head.conv, always)?;
         Ok(Self { pool: Pool::default(), backbone, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
     }
 

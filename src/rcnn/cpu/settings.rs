@@ -1,3 +1,5 @@
+//! What a user may choose.
+
 use std::path::Path;
 
 /// How much memory a model may take to be faster. Winograd's weights of a ResNet-50 take 100 MB more than plain ones where maps are small, and
@@ -8,6 +10,14 @@ pub enum Memory {
     Auto,
     Low,
     Fast,
+}
+
+/// What products of a layer are made of. Sums are f32, and so is what layers hand on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Dtype {
+    F32,
+    /// Twice as fast on processors with AMX, and f32 on others
+    Bf16,
 }
 
 impl Memory {
