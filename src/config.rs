@@ -233,7 +233,7 @@ pub struct ModelArgs {
     /// What a CPU may keep in memory to be faster: low suits machines of 512 MiB, auto looks at the machine or its container
     #[arg(long, env, value_enum, default_value = "auto", value_name = "MEMORY")]
     pub model_memory: Memory,
-    /// bf16 is faster on CPUs with AMX (Intel's since 2023), and moves boxes by a fraction of a pixel
+    /// bf16 makes the heads faster on CPUs with AMX (Intel's Xeons since 2023), and moves boxes by a fraction of a pixel
     #[arg(long, env, value_enum, default_value = "f32", value_name = "DTYPE")]
     pub model_dtype: Dtype,
     /// Regions with a lower score are not reported

@@ -44,8 +44,10 @@ impl Cpu {
             tracing::warn!("MODEL_DTYPE=bf16 helps processors with AMX; this one has {}: computing in f32", isa.name());
         }
         let options = Options { isa, winograd: memory.is_ample(), bf16 };
-        let always = Options { winograd: true, ..options };
-        let layer = |conv, level| Layer::pack(conv, if level < 4 { always } else { options });
+        // What a backbone in bf16 is off by makes other boxes win.
+        let layer = |conv, level| {
+            Layer::pack(conv, Options { winograd: options.winograd || level < 4, bf16: false, ..options })
+        };
         let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(isa, filters));
         let backbone = Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &stem, layer: &layer })?;
         let Rpn { head, decoder } = Rpn::load(&config.model, vb.pp("proposal_generator"))?;
@@ -56,7 +58,7 @@ impl Cpu {
             true => Some(MaskHead::pack(roi_heads::MaskHead::load(&config.model, roi_heads)?, options)?),
             false => None,
         };
-        let rpn_conv = Layer::pack(head.conv, always)?;
+        let rpn_conv = Layer::pack(head.conv, Options { winograd: true, ..options })?;
         Ok(Self { pool: Pool::default(), backbone, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
     }
 

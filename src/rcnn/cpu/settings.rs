@@ -12,11 +12,11 @@ pub enum Memory {
     Fast,
 }
 
-/// What products of a layer are made of. Sums are f32, and so is what layers hand on.
+/// What products of the RPN, the box and the mask head are made of; sums are f32, and so are the backbone and what layers hand on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Dtype {
     F32,
-    /// Twice as fast on processors with AMX, and f32 on others
+    /// Faster on processors with AMX, and f32 on others; boxes move by less than a pixel, scores by less than 0.02
     Bf16,
 }
 
