@@ -19,13 +19,15 @@ pub const BORDER: usize = KERNEL / 2;
 pub struct Image {
     height: usize,
     width: usize,
-    data: Buffer,
+    /// A row of the image is a pixel of this.
+    data: Map,
 }
 
 impl Image {
     /// All zero.
-    pub fn new(height: usize, width: usize) -> Self {
-        let data = Buffer::zeroed((height + 2 * BORDER) * (width + 2 * BORDER) * CHANNELS);
+    pub fn new(pool: &Pool, height: usize, width: usize) -> Self {
+        let mut data = pool.map(1, height + 2 * BORDER, 1, (width + 2 * BORDER) * CHANNELS);
+        data.data_mut().fill(0.0);
         Self { height, width, data }
     }
 
@@ -35,8 +37,8 @@ impl Image {
     /// Below the image.
     pub fn row_mut(&mut self, y: usize) -> &mut [f32] {
         assert!(y < self.height);
-        let width = (self.width + 2 * BORDER) * CHANNELS;
-        &mut self.data[(y + BORDER) * width + BORDER * CHANNELS..][..self.width * CHANNELS]
+        let start = (y + BORDER) * self.data.stride + BORDER * CHANNELS;
+        &mut self.data.data_mut()[start..][..self.width * CHANNELS]
     }
 }
 
@@ -62,12 +64,12 @@ impl Stem {
     }
 
     /// [H, W, 3] → [1, H/2, W/2, output].
-    pub fn forward(&self, image: &Image, pool: &Pool) -> Map {
+    pub fn forward(&self, image: &Image) -> Map {
         let size = |side: usize| (side + 2 * BORDER - KERNEL) / STRIDE + 1;
         let (height, width) = (size(image.height), size(image.width));
-        let mut out = pool.map(1, height, width, self.output);
-        pool.count_work(height * width * self.weights.k * self.output);
-        let (ldc, source_row) = (out.stride, (image.width + 2 * BORDER) * CHANNELS);
+        let mut out = image.data.pool().map(1, height, width, self.output);
+        out.pool().count_work(height * width * self.weights.k * self.output);
+        let (ldc, source_row, source) = (out.stride, image.data.stride, image.data.data());
         let target = Shared::new(out.data_mut());
         for_each(height, |y| {
             for x in (0..width).step_by(ROWS) {
@@ -76,7 +78,7 @@ impl Stem {
                 for tap in 0..KERNEL {
                     for r in 0..count {
                         let at = (y * STRIDE + tap) * source_row + (x + r) * STRIDE * CHANNELS;
-                        table[tap * count + r] = image.data[at..][..KERNEL * CHANNELS].as_ptr();
+                        table[tap * count + r] = source[at..][..KERNEL * CHANNELS].as_ptr();
                     }
                 }
                 for panel in 0..self.weights.panels() {

@@ -41,10 +41,14 @@ impl ModelInput {
 }
 
 /// The same for the CPU's kernels, channels last; with the size of the resized image.
-pub(super) fn image_for_cpu(image: &RgbImage, config: &Config) -> Result<(kernels::Image, (usize, usize))> {
+pub(super) fn image_for_cpu(
+    image: &RgbImage,
+    config: &Config,
+    pool: &kernels::Pool,
+) -> Result<(kernels::Image, (usize, usize))> {
     let resized = resize(image, config)?;
     let (width, height) = (resized.width() as usize, resized.height() as usize);
-    let mut out = kernels::Image::new(padded(height), padded(width));
+    let mut out = kernels::Image::new(pool, padded(height), padded(width));
     let (order, mean, std) = (order(config), &config.model.pixel_mean, &config.model.pixel_std);
     for (y, row) in resized.as_raw().chunks_exact(width * 3).enumerate() {
         for (out, pixel) in out.row_mut(y).chunks_exact_mut(3).zip(row.chunks_exact(3)) {

@@ -179,13 +179,13 @@ fn the_first_layer() {
             let (weight, bias) = (random.values(output * 147), random.values(output));
             let filters = Filters { weight: &weight, bias: &bias, input: 3, output, kernel: 7, stride: 2 };
             let x = random.map(&pool, 1, height, width, 3);
-            let mut image = Image::new(height, width);
+            let mut image = Image::new(&pool, height, width);
             for y in 0..height {
                 for (column, pixel) in image.row_mut(y).chunks_exact_mut(3).enumerate() {
                     (0..3).for_each(|c| pixel[c] = at(&x, 0, y, column, c));
                 }
             }
-            let got = Stem::new(isa, &filters).forward(&image, &pool);
+            let got = Stem::new(isa, &filters).forward(&image);
             let what = format!("{} stem {height} × {width} to {output}", isa.name());
             assert_close(&what, &got, 13.0, 2e-6, |n, y, column, o| convolved(&x, &filters, n, y, column, o).max(0.0));
         }

@@ -18,11 +18,13 @@ use super::network::Output;
 use super::resnet::{Bottleneck, Convert};
 use super::rpn::{Proposals, Rpn, RpnDecoder};
 use super::{Error, Result, Stop, go_on, roi_heads};
-use crate::kernels::{self, Image, Isa, Map, Options, Pool, Stem, Then};
+use crate::kernels::{self, Image, Isa, Map, Options, Pool, Stem, Then, channel_stride};
 
 pub(super) struct Cpu {
     pool: Pool,
     backbone: Fpn<Stem, Layer>,
+    /// Of the pyramid.
+    channels: usize,
     rpn_conv: Layer,
     /// Objectness of a cell's anchors, then their deltas.
     rpn_answers: kernels::Conv,
@@ -59,7 +61,8 @@ impl Cpu {
             false => None,
         };
         let rpn_conv = Layer::pack(head.conv, Options { winograd: true, ..options })?;
-        Ok(Self { pool: Pool::default(), backbone, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
+        let channels = config.model.fpn.out_channels;
+        Ok(Self { pool: Pool::default(), backbone, channels, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
     }
 
     /// See [`Pool::work`].
@@ -76,7 +79,7 @@ impl Cpu {
         stop: Stop<'_>,
         mark: &mut dyn FnMut(&'static str),
     ) -> Result<Output> {
-        let (input, size) = image_for_cpu(image, config)?;
+        let (input, size) = image_for_cpu(image, config, &self.pool)?;
         mark("resize");
         let levels = self.levels(input, stop)?;
         mark("ResNet");
@@ -94,7 +97,7 @@ impl Cpu {
 
     /// res2 … res5.
     fn levels(&self, image: Image, stop: Stop<'_>) -> Result<Vec<Map>> {
-        let stem = kernels::max_pool(&self.backbone.bottom_up.stem.forward(&image, &self.pool));
+        let stem = kernels::max_pool(&self.backbone.bottom_up.stem.forward(&image));
         drop(image);
         let mut below = Some(stem);
         let mut levels: Vec<Map> = vec![];
@@ -119,11 +122,17 @@ impl Cpu {
     fn pyramid(&self, mut levels: Vec<Map>, stop: Stop<'_>) -> Result<Vec<Map>> {
         let mut features = vec![];
         let mut above: Option<Map> = None;
-        for (lateral, output) in self.backbone.lateral.iter().zip(&self.backbone.output).rev() {
+        levels.push(self.gap(&levels));
+        for (i, (lateral, output)) in self.backbone.lateral.iter().zip(&self.backbone.output).enumerate().rev() {
             go_on(stop)?;
-            let Some(level) = levels.pop() else { break };
-            let mut merged = lateral.forward(&level, Then::default())?;
-            drop(level);
+            if i == 0 {
+                levels.truncate(1);
+            }
+            let Some(level) = levels.get(i) else { break };
+            let mut merged = lateral.forward(level, Then::default())?;
+            if i == 0 {
+                levels.clear();
+            }
             if let Some(above) = above {
                 kernels::add_upsampled(&mut merged, &above, self.backbone.fuse == FuseType::Avg);
             }
@@ -134,6 +143,14 @@ impl Cpu {
         features.reverse();
         features.extend(top);
         Ok(features)
+    }
+
+    /// The largest of the merged maps finds room where res3 to res5 were, if these stay until it comes, and this with them.
+    fn gap(&self, levels: &[Map]) -> Map {
+        let values = |map: &Map| map.pixels() * map.stride;
+        let largest = levels.first().map_or(0, |map| map.pixels() * channel_stride(self.channels));
+        let others: usize = levels.iter().skip(1).map(values).sum();
+        self.pool.map(1, 1, 1, largest.saturating_sub(others))
     }
 
     fn propose(&self, features: &[Map], (width, height): (usize, usize), stop: Stop<'_>) -> Result<Proposals> {
