@@ -1,0 +1,31 @@
+"""What docreader finds: `app detect` on each page."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from learn.shards import Page
+
+
+@dataclass
+class Found:
+    """A region: box (x0, y0, x1, y1) in pixels of the page."""
+
+    label: str
+    score: float
+    box: list[float]
+
+
+def detect(app: Path, model: Path, pages: list[Page], threshold: float) -> list[list[Found]]:
+    return [_detect(app, model, page.path, threshold) for page in tqdm(pages, unit="page", leave=False)]
+
+
+def _detect(app: Path, model: Path, image: Path, threshold: float) -> list[Found]:
+    command = [app, "detect", image, "--json", "--model", model, "--score-threshold", str(threshold), "--crop-min-score", "1"]
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if run.returncode:
+        raise SystemExit(f"app detect {image}: {run.stderr.strip()}")
+    return [Found(d["label"], d["score"], d["box_px"]) for d in json.loads(run.stdout)["pages"][0]["detections"]]

@@ -1,0 +1,72 @@
+"""One headless Chromium for many documents: HTML in, labels and PDF out."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from playwright.sync_api import sync_playwright
+
+LABELS = (Path(__file__).parent / "labels.js").read_text()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--font-render-hinting=none",
+    "--allow-file-access-from-files",
+]
+
+
+@dataclass
+class Sheet:
+    """Labels of one sheet: its size and its boxes, each a class name and the rectangles (x0, y0, x1, y1) of its parts, in CSS pixels."""
+
+    width: float
+    height: float
+    boxes: list[tuple[str, list[list[float]]]]
+
+
+class Chromium:
+    """A browser with one tab; use as a context manager."""
+
+    def __init__(self, executable: str = "/usr/bin/chromium") -> None:
+        self.executable = executable
+
+    def __enter__(self) -> Self:
+        self.folder = tempfile.TemporaryDirectory(prefix="pages-")
+        self.driver = sync_playwright().start()
+        self.context = self.driver.chromium.launch_persistent_context(
+            str(Path(self.folder.name) / "profile"),
+            executable_path=self.executable,
+            headless=True,
+            args=FLAGS,
+            viewport={"width": 1700, "height": 1500},
+        )
+        self.tab = self.context.pages[0]
+        self.tab.set_default_timeout(120_000)  # a busy machine must not change what is made
+        self.tab.emulate_media(media="print")
+        self.session = self.context.new_cdp_session(self.tab)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+        self.driver.stop()
+        self.folder.cleanup()
+
+    def render(self, html: str) -> tuple[bytes, list[Sheet]]:
+        """The PDF of a document and the labels of its sheets, in order."""
+        file = Path(self.folder.name) / "document.html"
+        file.write_text(html)
+        self.tab.goto(file.as_uri(), wait_until="load")
+        self.tab.evaluate("document.fonts.ready.then(() => 0)")
+        found = self.tab.evaluate(LABELS)
+        printed = self.session.send("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})
+        sheets = [Sheet(s["width"], s["height"], [(b["label"], b["parts"]) for b in s["boxes"]]) for s in found]
+        return base64.b64decode(printed["data"]), sheets

@@ -1,0 +1,95 @@
+"""Makes shards: documents -> Chromium -> PDF -> pixels -> scan -> files."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import cv2
+import numpy as np
+import pypdfium2 as pdfium
+from tqdm import tqdm
+
+from . import photos
+from .chromium import Chromium, Sheet
+from .coco import Shard, box_of
+from .layouts import document
+from .scan import scan
+
+SHARD = 250
+SCANNED = 0.4
+
+
+def render_pages(pdf: bytes, sheets: list[Sheet], rng: Random) -> Iterator[tuple[np.ndarray, float]]:
+    """RGB images of the pages, longer side 900 to 1200 pixels, mostly 1056, and the factor from CSS pixels to image pixels."""
+    with pdfium.PdfDocument(pdf) as opened:
+        if len(opened) != len(sheets):  # pages and labels could not be told to belong together: better none
+            return
+        for page, sheet in zip(opened, sheets, strict=True):
+            longer = 1056 if rng.random() < 0.4 else rng.randint(900, 1200)
+            factor = longer / max(sheet.width, sheet.height)
+            bitmap = page.render(scale=factor * 96 / 72, rev_byteorder=True, prefer_bgrx=True)
+            yield np.ascontiguousarray(bitmap.to_numpy()[:, :, :3]), factor
+
+
+def save(image: np.ndarray, file: Path, quality: int) -> None:
+    """Writes RGB as JPEG."""
+    cv2.imwrite(str(file), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def make_document(browser: Chromium, rng: Random, folder: Path, shard: Shard, most: int) -> int:
+    """One document's pages into `folder`; returns how many (at most `most`)."""
+    style, kind, html = document(rng)
+    pdf, sheets = browser.render(html)
+    done = 0
+    for (image, factor), sheet in zip(render_pages(pdf, sheets, rng), sheets, strict=False):
+        if done == most:
+            break
+        if all(name == "header_footer" for name, _ in sheet.boxes):  # all that was to stand here did not fit
+            continue
+        pixels = np.random.default_rng(rng.getrandbits(64))
+        matrix, scanned = np.eye(3), rng.random() < SCANNED
+        if scanned:
+            image, matrix = scan(pixels, image)
+        height, width = image.shape[:2]
+        total = matrix @ np.diag([factor, factor, 1])
+        boxes = [(name, box) for name, parts in sheet.boxes if (box := box_of(parts, total, width, height))]
+        file = f"images/{len(shard.images):05}.jpg"
+        save(image, folder / file, int(pixels.integers(30, 91)) if scanned else 93)
+        shard.add(file, width, height, boxes, kind=kind, language=style.lang, scanned=scanned)
+        done += 1
+    return done
+
+
+def make_shard(job: tuple[Path, int, int, int]) -> int:
+    """Makes one shard (folder, its number, pages, seed); returns its pages. A finished one is left alone."""
+    folder, number, pages, seed = job
+    if (folder / "annotations.json").exists():
+        return pages
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "images").mkdir(parents=True)
+    shard = Shard()
+    with Chromium() as browser:
+        index = 0
+        while len(shard.images) < pages:
+            make_document(browser, Random(f"{seed}/{number}/{index}"), folder, shard, pages - len(shard.images))
+            index += 1
+    shard.write(folder / "annotations.json")
+    return pages
+
+
+def make(out: Path, count: int, seed: int, processes: int) -> None:
+    """Makes `count` pages in shards below `out`; what depends on a seed never depends on `processes`."""
+    photos.fill_cache()
+    jobs = [(out / f"shard-{i:05}", i, min(SHARD, count - i * SHARD), seed) for i in range((count + SHARD - 1) // SHARD)]
+    with tqdm(total=count, unit="page", smoothing=0.1) as bar:
+        if processes == 1:
+            for job in jobs:
+                bar.update(make_shard(job))
+            return
+        with multiprocessing.get_context("spawn").Pool(processes) as pool:
+            for pages in pool.imap_unordered(make_shard, jobs):
+                bar.update(pages)
