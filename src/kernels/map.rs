@@ -119,6 +119,11 @@ impl Default for Pool {
 }
 
 impl Pool {
+    /// Each map is an allocation of its own, so that a checker of memory sees its bounds.
+    pub fn without_arena() -> Self {
+        Self(Arc::new(Shelf { arena: None, work: AtomicU64::new(0) }))
+    }
+
     /// A map of `count` images of `height` × `width` pixels; what is in it is left over from other maps.
     pub fn map(&self, count: usize, height: usize, width: usize, channels: usize) -> Map {
         let stride = channel_stride(channels);

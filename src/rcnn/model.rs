@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::boxes::Box2;
 use super::checkpoint::{Checkpoint, var_builder};
 use super::config::Config;
-use super::cpu::{Cpu, Dtype, Memory};
+use super::cpu::{Cpu, Dtype, Memory, Watch};
 use super::mask::{self, Rle};
 use super::network::{Network, Output};
 use super::{Error, Result, Stop};
@@ -138,11 +138,15 @@ impl Model {
 
     /// The same, and how long each stage took.
     pub fn profile(&self, image: &RgbImage, threshold: f32) -> Result<(Vec<Detection>, Vec<Stage>)> {
-        let mut stages = vec![];
+        let mut stages: Vec<Stage> = vec![];
         let work = || if let Engine::Cpu(network) = &self.engine { network.work() } else { 0 };
         let (mut since, mut before) = (Instant::now(), work());
         let detections = self.run(image, threshold, &|| false, &mut |name| {
-            stages.push(Stage { name, time: since.elapsed(), work: work() - before });
+            let part = Stage { name, time: since.elapsed(), work: work() - before };
+            match stages.iter_mut().find(|stage| stage.name == name) {
+                Some(stage) => (stage.time, stage.work) = (stage.time + part.time, stage.work + part.work),
+                None => stages.push(part),
+            }
             (since, before) = (Instant::now(), work());
         })?;
         Ok((detections, stages))
@@ -161,7 +165,7 @@ impl Model {
                 mark("network");
                 output
             }
-            Engine::Cpu(network) => network.run(image, &self.config, threshold, stop, mark)?,
+            Engine::Cpu(network) => network.run(image, &self.config, threshold, &mut Watch { stop, mark })?,
         };
         let Output { instances, masks, mask_side, size } = output;
         let (width, height) = image.dimensions();

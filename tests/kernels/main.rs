@@ -10,6 +10,11 @@ const PAIRS: f64 = 7.6e-6;
 /// What bf16 may lose: 2⁻⁸ of each product.
 const BF16: f64 = 4e-3;
 
+/// For scripts/check-memory.sh, maps that a checker sees the bounds of.
+fn pool() -> Pool {
+    if std::env::var_os("WITHOUT_ARENA").is_some() { Pool::without_arena() } else { Pool::default() }
+}
+
 /// The same numbers in each run.
 struct Random(u64);
 
@@ -77,7 +82,7 @@ fn assert_close(what: &str, got: &Map, scale: f64, tolerance: f64, want: impl Fn
 
 #[test]
 fn convolutions_of_any_shape() {
-    let (mut random, pool) = (Random(1), Pool::default());
+    let (mut random, pool) = (Random(1), pool());
     for &isa in Isa::available() {
         for _ in 0..1000 {
             let (kernel, stride) = [(1, 1), (1, 2), (3, 1), (3, 1), (3, 2)][random.within(0..=4)];
@@ -121,7 +126,7 @@ fn convolutions_of_any_shape() {
 /// Maps so large that Winograd's strips, their last ones and stores past the caches come into play.
 #[test]
 fn large_winograd() {
-    let (mut random, pool) = (Random(2), Pool::default());
+    let (mut random, pool) = (Random(2), pool());
     for &isa in Isa::available() {
         for (height, width, input, output) in [(97, 130, 32, 80), (151, 203, 16, 144)] {
             let x = random.map(&pool, 1, height, width, input);
@@ -143,7 +148,7 @@ fn large_winograd() {
 
 #[test]
 fn fully_connected_of_any_shape() {
-    let (mut random, pool) = (Random(3), Pool::default());
+    let (mut random, pool) = (Random(3), pool());
     for &isa in Isa::available() {
         // The last has weights so large that they are read in another order.
         let mut shapes: Vec<_> =
@@ -172,7 +177,7 @@ fn fully_connected_of_any_shape() {
 
 #[test]
 fn the_first_layer() {
-    let (mut random, pool) = (Random(4), Pool::default());
+    let (mut random, pool) = (Random(4), pool());
     for &isa in Isa::available() {
         for _ in 0..40 {
             let (height, width, output) = (random.within(1..=40), random.within(1..=40), random.within(1..=70));
@@ -194,7 +199,7 @@ fn the_first_layer() {
 
 #[test]
 fn pooling_and_the_pyramid() {
-    let (mut random, pool) = (Random(5), Pool::default());
+    let (mut random, pool) = (Random(5), pool());
     for _ in 0..200 {
         let (count, height, width) = (random.within(1..=2), random.within(1..=20), random.within(1..=20));
         let channels = random.within(1..=40);

@@ -1,12 +1,13 @@
 //! Box and mask heads on the CPU.
 
+use super::super::Result;
 use super::super::boxes::Box2;
 use super::super::fpn::STRIDES;
 use super::super::layers::Conv;
 use super::super::pooler::{Pooler, by_level};
 use super::super::roi_heads::{self, Instances, MASK_CHUNK, Selection};
 use super::super::rpn::Proposals;
-use super::super::{Result, Stop, go_on};
+use super::Watch;
 use super::layer::{Layer, with_filters};
 use crate::kernels::{self, Filters, Linear, Map, Options, Then, channel_stride, roi_align};
 
@@ -69,19 +70,20 @@ impl BoxHead {
         proposals: &Proposals,
         size: (usize, usize),
         threshold: f32,
-        stop: Stop<'_>,
+        watch: &mut Watch<'_>,
     ) -> Result<Instances> {
         let (mut scores, mut deltas) = (vec![], vec![]);
         for boxes in proposals.boxes.chunks(BOX_CHUNK) {
             let mut x = pool(&self.pooler, features, boxes);
+            watch.mark("RoIAlign");
             for conv in &self.convs {
-                go_on(stop)?;
+                watch.go_on()?;
                 x = conv.forward(&x, Then::relu())?;
             }
             let (count, values) = (x.count, x.height * x.width * x.stride);
             let mut x = x.reshape(count, 1, 1, values);
             for fc in &self.fcs {
-                go_on(stop)?;
+                watch.go_on()?;
                 x = fc.forward(&x, true);
             }
             let answers = self.answers.forward(&x, false);
@@ -89,8 +91,11 @@ impl BoxHead {
                 scores.push(softmax(&row[..self.classes]));
                 deltas.push(row[self.classes..][..self.deltas].to_vec());
             }
+            watch.mark("box head");
         }
-        Ok(self.selection.select(proposals, &scores, &deltas, size, threshold))
+        let instances = self.selection.select(proposals, &scores, &deltas, size, threshold);
+        watch.mark("selection");
+        Ok(instances)
     }
 }
 
@@ -162,12 +167,13 @@ impl MaskHead {
     }
 
     /// Mask probabilities of each instance's own class, as [N, 2R, 2R] row by row.
-    pub fn run(&self, features: &[Map], instances: &Instances, stop: Stop<'_>) -> Result<Vec<Vec<f32>>> {
+    pub fn run(&self, features: &[Map], instances: &Instances, watch: &mut Watch<'_>) -> Result<Vec<Vec<f32>>> {
         let mut masks = Vec::with_capacity(instances.boxes.len());
         for (boxes, classes) in instances.boxes.chunks(MASK_CHUNK).zip(instances.classes.chunks(MASK_CHUNK)) {
             let mut x = pool(&self.pooler, features, boxes);
+            watch.mark("RoIAlign");
             for conv in &self.convs {
-                go_on(stop)?;
+                watch.go_on()?;
                 x = conv.forward(&x, Then::relu())?;
             }
             let (count, side) = (x.count, self.pooler.resolution);
@@ -183,6 +189,7 @@ impl MaskHead {
                 };
                 masks.push(cells.map(value).collect());
             }
+            watch.mark("mask head");
         }
         Ok(masks)
     }

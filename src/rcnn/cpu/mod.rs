@@ -20,6 +20,23 @@ use super::rpn::{Proposals, Rpn, RpnDecoder};
 use super::{Error, Result, Stop, go_on, roi_heads};
 use crate::kernels::{self, Image, Isa, Map, Options, Pool, Stem, Then, channel_stride};
 
+/// Who looks on while a prediction runs.
+pub(super) struct Watch<'a> {
+    pub stop: Stop<'a>,
+    /// Called with a stage's name when it, or a part of it, is over.
+    pub mark: &'a mut dyn FnMut(&'static str),
+}
+
+impl Watch<'_> {
+    fn go_on(&self) -> Result<()> {
+        go_on(self.stop)
+    }
+
+    fn mark(&mut self, stage: &'static str) {
+        (self.mark)(stage);
+    }
+}
+
 pub(super) struct Cpu {
     pool: Pool,
     backbone: Fpn<Stem, Layer>,
@@ -70,35 +87,24 @@ impl Cpu {
         self.pool.work()
     }
 
-    /// Calls `mark` with each stage's name when it is over.
-    pub fn run(
-        &self,
-        image: &RgbImage,
-        config: &Config,
-        threshold: f32,
-        stop: Stop<'_>,
-        mark: &mut dyn FnMut(&'static str),
-    ) -> Result<Output> {
+    pub fn run(&self, image: &RgbImage, config: &Config, threshold: f32, watch: &mut Watch<'_>) -> Result<Output> {
         let (input, size) = image_for_cpu(image, config, &self.pool)?;
-        mark("resize");
-        let levels = self.levels(input, stop)?;
-        mark("ResNet");
-        let features = self.pyramid(levels, stop)?;
-        mark("pyramid");
-        let proposals = self.propose(&features, size, stop)?;
-        mark("proposals");
-        let instances = self.box_head.run(&features, &proposals, size, threshold, stop)?;
-        mark("box head");
-        let masks = self.mask_head.as_ref().map(|head| head.run(&features, &instances, stop)).transpose()?;
-        mark("mask head");
+        watch.mark("resize");
+        let levels = self.levels(input, watch)?;
+        watch.mark("ResNet");
+        let features = self.pyramid(levels, watch)?;
+        let proposals = self.propose(&features, size, watch)?;
+        let instances = self.box_head.run(&features, &proposals, size, threshold, watch)?;
+        let masks = self.mask_head.as_ref().map(|head| head.run(&features, &instances, watch)).transpose()?;
         let mask_side = self.mask_head.as_ref().map_or(0, MaskHead::side);
         Ok(Output { instances, masks, mask_side, size })
     }
 
     /// res2 … res5.
-    fn levels(&self, image: Image, stop: Stop<'_>) -> Result<Vec<Map>> {
+    fn levels(&self, image: Image, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
         let stem = kernels::max_pool(&self.backbone.bottom_up.stem.forward(&image));
         drop(image);
+        watch.mark("stem");
         let mut below = Some(stem);
         let mut levels: Vec<Map> = vec![];
         for stage in &self.backbone.bottom_up.stages {
@@ -110,7 +116,7 @@ impl Cpu {
             let mut x = first.enter(below)?;
             drop(stem);
             for block in blocks {
-                go_on(stop)?;
+                watch.go_on()?;
                 x = block.go_on(x)?;
             }
             levels.push(x);
@@ -119,12 +125,12 @@ impl Cpu {
     }
 
     /// p2 … p6.
-    fn pyramid(&self, mut levels: Vec<Map>, stop: Stop<'_>) -> Result<Vec<Map>> {
+    fn pyramid(&self, mut levels: Vec<Map>, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
         let mut features = vec![];
         let mut above: Option<Map> = None;
         levels.push(self.gap(&levels));
         for (i, (lateral, output)) in self.backbone.lateral.iter().zip(&self.backbone.output).enumerate().rev() {
-            go_on(stop)?;
+            watch.go_on()?;
             if i == 0 {
                 levels.truncate(1);
             }
@@ -133,10 +139,13 @@ impl Cpu {
             if i == 0 {
                 levels.clear();
             }
+            watch.mark("pyramid");
             if let Some(above) = above {
                 kernels::add_upsampled(&mut merged, &above, self.backbone.fuse == FuseType::Avg);
             }
+            watch.mark("upsampling");
             features.push(output.forward(&merged, Then::default())?);
+            watch.mark("pyramid");
             above = Some(merged);
         }
         let top = features.first().map(kernels::subsample);
@@ -153,13 +162,14 @@ impl Cpu {
         self.pool.map(1, 1, 1, largest.saturating_sub(others))
     }
 
-    fn propose(&self, features: &[Map], (width, height): (usize, usize), stop: Stop<'_>) -> Result<Proposals> {
+    fn propose(&self, features: &[Map], (width, height): (usize, usize), watch: &mut Watch<'_>) -> Result<Proposals> {
         let count = self.rpn.anchors_per_cell();
         let mut candidates = vec![];
         for (level, feature) in features.iter().enumerate() {
-            go_on(stop)?;
+            watch.go_on()?;
             let hidden = self.rpn_conv.forward(feature, Then::relu())?;
             let answers = self.rpn_answers.forward(&hidden, Then::default());
+            watch.mark("RPN head");
             let (data, stride) = (answers.data(), answers.stride);
             let logits: Vec<f32> = data.chunks_exact(stride).flat_map(|cell| &cell[..count]).copied().collect();
             let delta = |cell: usize, a: usize| {
@@ -167,8 +177,11 @@ impl Cpu {
                 [data[at], data[at + 1], data[at + 2], data[at + 3]]
             };
             self.rpn.decode(level, feature.width, count, &logits, delta, (width, height), &mut candidates);
+            watch.mark("proposals");
         }
-        Ok(self.rpn.select(&candidates))
+        let proposals = self.rpn.select(&candidates);
+        watch.mark("proposals");
+        Ok(proposals)
     }
 }
 
