@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # docreader beside PyTorch, ONNX Runtime and OpenVINO: the dense part of the full-size Mask R-CNN R50-FPN (see dense.py), two threads each, in
-# turns, fastest of five runs and median. docreader's figure is the sum of its stages ResNet, pyramid, proposals and box head, each run in a
-# process of its own; these stages also decode and select proposals, pool and select regions, which the others are spared. Needs a release build,
+# turns, fastest of five runs and median. docreader's figure is the sum of its stages stem, ResNet, pyramid, upsampling, RPN head and box head, each
+# run in a process of its own; docreader-bf16 is MODEL_DTYPE=bf16, whose backbone is f32. Needs a release build,
 # and PyPI once: what is missing goes to target/torch, or into the environment of PYTHON=…. ROUNDS=…, RUNS=… and ENGINES="…" take other ones.
-# The machine must be idle: engines that split a layer into two equal halves lose far more to another process than docreader does.
+# The machine must be idle: other processes slow some engines far more than others.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 app=${APP:-${CARGO_TARGET_DIR:-target}/release/app}
@@ -22,15 +22,15 @@ Image.open('tests/fixtures/tiny_mask/page0.png').convert('RGB').resize((918, 118
   "$python" benches/compare/dense.py $model $work prepare >$work.log 2>&1 || { cat $work.log; exit 1; }
 ours() {
   for _ in $(seq "$runs"); do
-    RAYON_NUM_THREADS=2 "$app" bench "$image" --model $model --model-memory fast --score-threshold 0.05 --runs 1 |
-      awk '/^(ResNet|pyramid) / {ms += $2} /^proposals / {ms += $2} /^box head/ {ms += $3} END {print ms}'
+    RAYON_NUM_THREADS=2 "$app" bench "$image" --model $model --model-memory fast --score-threshold 0.05 --runs 1 --model-dtype "$1" |
+      awk '/^(stem|ResNet|pyramid|upsampling) / {ms += $2} /^(RPN|box) head / {ms += $3} END {print ms}'
   done | sort -n | awk '{v[NR] = $1} END {printf "%.1f %.1f - - -\n", v[1], v[int((NR + 1) / 2)]}'
 }
 busy() { vmstat 1 2 | awk 'END {if ($15 < 90) printf " (the machine was %d %% busy before it)", 100 - $15}' || true; }
 for round in $(seq "$rounds"); do
-  for engine in docreader $engines; do
+  for engine in docreader docreader-bf16 $engines; do
     noise=$(busy)
-    if [ "$engine" = docreader ]; then line=$(ours); else line=$("$python" benches/compare/dense.py $model $work "$engine" "$runs" 2>>$work.log); fi
+    if [ "$engine" = docreader ]; then line=$(ours f32); elif [ "$engine" = docreader-bf16 ]; then line=$(ours bf16); else line=$("$python" benches/compare/dense.py $model $work "$engine" "$runs" 2>>$work.log); fi
     echo "$round $engine $line$noise"
   done
 done | tee $work.txt >&2

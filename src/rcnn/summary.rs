@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::model::Model;
 use super::{Error, Result};
@@ -54,8 +54,8 @@ impl Summary {
     }
 }
 
-/// Writes the weights that the network uses, its configuration and class names into `folder`, which must not hold a model yet.
-pub fn export(model: &Model, config: &Path, folder: &Path) -> Result<()> {
+/// Writes the weights that the network uses (`half`: matrices as f16), its configuration and class names into `folder`, which must not hold a model yet.
+pub fn export(model: &Model, config: &Path, folder: &Path, half: bool) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
     let weights = folder.join("model.safetensors");
     if weights.exists() {
@@ -64,7 +64,7 @@ pub fn export(model: &Model, config: &Path, folder: &Path) -> Result<()> {
     let mut tensors: HashMap<String, Tensor> = HashMap::new();
     for name in model.checkpoint().used() {
         let tensor = model.checkpoint().tensor(&name, &Device::Cpu)?;
-        tensors.insert(name, tensor);
+        tensors.insert(name.clone(), if half && tensor.rank() > 1 { to_half(model, &name, &tensor)? } else { tensor });
     }
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
@@ -80,4 +80,14 @@ pub fn export(model: &Model, config: &Path, folder: &Path) -> Result<()> {
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(&part, readable).map_err(|e| Error::file(&part, e))?;
     std::fs::rename(&part, &weights).map_err(|e| Error::file(&weights, e))
+}
+
+fn to_half(model: &Model, name: &str, tensor: &Tensor) -> Result<Tensor> {
+    const LARGEST: f32 = 65504.0;
+    let largest = tensor.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
+    if largest > LARGEST {
+        let reason = format!("{name} has {largest}, which is too large for f16; import it without --f16");
+        return Err(Error::file(&model.weights_path, reason));
+    }
+    Ok(tensor.to_dtype(DType::F16)?)
 }

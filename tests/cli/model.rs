@@ -35,7 +35,8 @@ async fn a_checkpoint_is_imported_and_described() {
     {
         assert!(log.contains(part), "{part}: {log}");
     }
-    // The shipped model is this one.
-    let shipped = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/default/model.safetensors")).unwrap();
+    // The tests' model is this one.
+    let shipped =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/default/model.safetensors")).unwrap();
     assert!(shipped == std::fs::read(out.join("model.safetensors")).unwrap());
 }

@@ -99,7 +99,7 @@ impl TestApp {
             ("AWS_S3_ENDPOINT_URL", &s3.endpoint()),
             ("HOST", "127.0.0.1"),
             ("PORT", "0"),
-            ("MODEL_PATH", "models/default"),
+            ("MODEL_PATH", &fixture("models/default").to_string_lossy()),
             ("MODEL_DEVICE", "cpu"),
         ]
         .map(|(k, v)| (k.to_owned(), v.to_owned()))
@@ -196,9 +196,9 @@ pub fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// The default model, with pages blown up until each takes seconds.
+/// The tests' model, with pages blown up until each takes seconds.
 pub fn slow_model(folder: &Path) -> PathBuf {
-    let (default, slow) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default"), folder.join("slow"));
+    let (default, slow) = (fixture("models/default"), folder.join("slow"));
     std::fs::create_dir(&slow).unwrap();
     for name in ["model.safetensors", "classes.txt"] {
         std::fs::copy(default.join(name), slow.join(name)).unwrap();

@@ -34,7 +34,7 @@ fn an_exported_model_predicts_the_same() {
     let mut model = Model::load(&fixture(""), &Device::Cpu).unwrap();
     model.classes = ["text", "title", "list", "table", "figure"].map(String::from).to_vec();
     let out = dir.path().join("layout");
-    export(&model, &fixture("config.yaml"), &out).unwrap();
+    export(&model, &fixture("config.yaml"), &out, false).unwrap();
     let again = Model::load(&out, &Device::Cpu).unwrap();
     assert_eq!(again.classes, model.classes);
     assert_eq!(again.name, "layout");
@@ -42,7 +42,15 @@ fn an_exported_model_predicts_the_same() {
     let (a, b) = (model.predict(&image, 0.3).unwrap(), again.predict(&image, 0.3).unwrap());
     assert!(!a.is_empty());
     assert_eq!(format!("{a:?}"), format!("{b:?}"));
-    assert!(export(&model, &fixture("config.yaml"), &out).unwrap_err().to_string().contains("exists already"));
+    assert!(export(&model, &fixture("config.yaml"), &out, false).unwrap_err().to_string().contains("exists already"));
+
+    let half = dir.path().join("half");
+    export(&model, &fixture("config.yaml"), &half, true).unwrap();
+    let size = |folder: &std::path::Path| std::fs::metadata(folder.join("model.safetensors")).unwrap().len();
+    assert!(size(&half) < size(&out) * 6 / 10);
+    let best = |found: &[docreader::rcnn::Detection]| found.iter().map(|d| d.score).fold(0f32, f32::max);
+    let c = Model::load(&half, &Device::Cpu).unwrap().predict(&image, 0.3).unwrap();
+    assert!((best(&a) - best(&c)).abs() < 0.005, "{} and {}", best(&a), best(&c));
 }
 
 #[test]

@@ -25,6 +25,17 @@ def load(folder: Path) -> dict | None:
     return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
 
 
+def begin_with(model: torch.nn.Module, path: Path) -> list[str]:
+    """Copies weights of the same name and shape, and returns the names of those that the file has not."""
+    state = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    own = model.state_dict()
+    fits = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
+    if not fits:
+        raise SystemExit(f"{path}: no layer has the name and shape of one of this configuration; is it the model of another architecture?")
+    model.load_state_dict(fits, strict=False)
+    return [name for name, value in own.items() if name not in fits and value.is_floating_point()]
+
+
 def export(folder: Path, model: torch.nn.Module, cfg) -> None:
     """`model_final.pth`, `config.yaml` and `classes.txt`, as Detectron2 would leave them; docreader takes the folder as it is.
 

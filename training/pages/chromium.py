@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 LABELS = (Path(__file__).parent / "labels.js").read_text()
 FLAGS = [
@@ -19,6 +19,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-dev-shm-usage",  # a container's /dev/shm is too small for large pages
     "--font-render-hinting=none",
     "--allow-file-access-from-files",
 ]
@@ -34,12 +35,21 @@ class Sheet:
 
 
 class Chromium:
-    """A browser with one tab; use as a context manager."""
+    """A browser with one tab; use as a context manager. One that crashes is started again."""
+
+    TRIES = 3
 
     def __init__(self, executable: str = "/usr/bin/chromium") -> None:
         self.executable = executable
 
     def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _start(self) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="pages-")
         self.driver = sync_playwright().start()
         self.context = self.driver.chromium.launch_persistent_context(
@@ -53,15 +63,23 @@ class Chromium:
         self.tab.set_default_timeout(120_000)  # a busy machine must not change what is made
         self.tab.emulate_media(media="print")
         self.session = self.context.new_cdp_session(self.tab)
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def _stop(self) -> None:
         self.context.close()
         self.driver.stop()
         self.folder.cleanup()
 
     def render(self, html: str) -> tuple[bytes, list[Sheet]]:
         """The PDF of a document and the labels of its sheets, in order."""
+        for _ in range(self.TRIES - 1):
+            try:
+                return self._render(html)
+            except Error:
+                self._stop()
+                self._start()
+        return self._render(html)
+
+    def _render(self, html: str) -> tuple[bytes, list[Sheet]]:
         file = Path(self.folder.name) / "document.html"
         file.write_text(html)
         self.tab.goto(file.as_uri(), wait_until="load")

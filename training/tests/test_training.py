@@ -14,7 +14,7 @@ from PIL import Image
 
 from detectron import config
 from detectron.rcnn import GeneralizedRCNN
-from learn import augment, checkpoint, loader, shards
+from learn import augment, checkpoint, labelme, loader, shards
 
 TRAINING = Path(__file__).parent.parent
 
@@ -107,3 +107,31 @@ def test_flip_is_its_own_inverse(data):
     image = Image.open(page.path)
     _, boxes = augment.flip(*augment.flip(image, page.boxes))
     assert np.allclose(boxes, page.boxes)
+
+
+def test_fine_tuning_keeps_what_fits(data, small, tmp_path):
+    first = tmp_path / "first"
+    assert "done" in train(data, small, first, "--iterations", "1").communicate(timeout=120)[0]
+    cfg = config.read(small)
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 3
+    model = GeneralizedRCNN(cfg)
+    anew = checkpoint.begin_with(model, first / "model_final.pth")
+    predictor = "roi_heads.box_predictor."
+    assert sorted(anew) == [predictor + name for name in ("bbox_pred.bias", "bbox_pred.weight", "cls_score.bias", "cls_score.weight")]
+    written = torch.load(first / "model_final.pth", weights_only=True)["model"]
+    stem = "backbone.bottom_up.stem.conv1.weight"
+    assert torch.equal(model.state_dict()[stem], written[stem].float())
+
+
+def test_labelme_files_become_a_shard(tmp_path):
+    labelled = tmp_path / "labelled"
+    labelled.mkdir()
+    Image.new("RGB", (120, 160)).save(labelled / "a.png")
+    page = {"imagePath": "a.png", "imageWidth": 120, "imageHeight": 160}
+    page["shapes"] = [{"label": "table", "points": [[50, 20], [10, 60]]}]
+    (labelled / "a.json").write_text(json.dumps(page))
+    assert labelme.convert(labelled, tmp_path / "mine", ["text", "table"]) == 1
+    (found,) = shards.scan([tmp_path / "mine"], ["text", "table"])
+    assert found.boxes.tolist() == [[10, 20, 50, 60]] and found.classes.tolist() == [1] and found.path.exists()
+    with pytest.raises(ValueError, match="'table' is not among"):
+        labelme.convert(labelled, tmp_path / "again", ["text"])

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 
 use super::{Act, Begun, bare, config, count, push, quick, statuses, work};
 use crate::common::pdf::pages;
-use crate::common::{App, TestApp};
+use crate::common::{App, TestApp, fixture};
 
 /// Fault 2: a worker that comes back under its name keeps what it had as running for ever, and its third coming is refused.
 #[tokio::test]
@@ -100,7 +100,8 @@ async fn a_busy_worker_is_not_taken_for_dead() {
     let id = app.insert("a page", &pages(1)).await;
     let first = slow(&app);
     app.until(id, |(status, ..)| status == "processing").await;
-    let second = app.work(&[("WORKER_SILENCE_SECONDS", "10"), ("MODEL_PATH", "models/default")]);
+    let model = fixture("models/default");
+    let second = app.work(&[("WORKER_SILENCE_SECONDS", "10"), ("MODEL_PATH", model.to_str().unwrap())]);
     tokio::time::sleep(Duration::from_secs(2)).await;
     // It drains, and computes.
     first.signal(Signal::SIGTERM);
