@@ -191,7 +191,13 @@ enum LinearWeights {
 
 impl Linear {
     /// `at(k, column)` is the weight from input `k`.
-    pub fn new(options: Options, input: usize, output: usize, bias: &[f32], at: impl Fn(usize, usize) -> f32) -> Self {
+    pub fn new(
+        options: Options,
+        input: usize,
+        output: usize,
+        bias: &[f32],
+        at: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Self {
         let isa = options.isa;
         let weights = match isa {
             #[cfg(target_arch = "x86_64")]

@@ -6,6 +6,8 @@
 
 use std::ptr::null;
 
+use rayon::prelude::*;
+
 use super::map::{Buffer, channel_stride};
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};
@@ -24,16 +26,16 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub fn new(isa: Isa, k: usize, n: usize, at: impl Fn(usize, usize) -> f32) -> Self {
+    pub fn new(isa: Isa, k: usize, n: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
         let (width, padded) = (isa.tile_width(), channel_stride(n));
         let mut data = Buffer::zeroed(padded.div_ceil(width) * k * width);
-        for (panel, data) in data.chunks_exact_mut((k * width).max(1)).enumerate() {
+        data.par_chunks_exact_mut((k * width).max(1)).enumerate().for_each(|(panel, data)| {
             for (row, data) in data.chunks_exact_mut(width).enumerate() {
                 for (column, value) in (panel * width..n).zip(data) {
                     *value = at(row, column);
                 }
             }
-        }
+        });
         Self { isa, k, n: padded, data }
     }
 

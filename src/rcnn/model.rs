@@ -103,12 +103,18 @@ impl Model {
         let config = Config::read(config)?;
         let checkpoint = Arc::new(Checkpoint::open(weights)?);
         let vb = var_builder(checkpoint.clone(), device);
-        let engine = match (device, kernels) {
+        let load = || match (device, kernels) {
             (Device::Cpu, Kernels::Own(memory, dtype)) if Cpu::can_run(&config) => {
                 Cpu::load(&config, vb, memory, dtype).map(|network| Engine::Cpu(Box::new(network)))
             }
             _ => Network::load(&config, vb).map(|network| Engine::Candle(Box::new(network))),
         };
+        let (sha256, engine) = std::thread::scope(|scope| {
+            let sha256 = scope.spawn(|| sha256(weights));
+            let engine = load();
+            (sha256.join(), engine)
+        });
+        let Ok(sha256) = sha256 else { return Err(Error::file(weights, "its SHA-256 could not be taken")) };
         let engine = engine.map_err(|e| match e {
             Error::Candle(candle_core::Error::Msg(reason)) => Error::file(weights, reason),
             other => other,
@@ -116,7 +122,7 @@ impl Model {
         let classes = (0..config.model.roi_heads.num_classes).map(|i| format!("class_{i}")).collect();
         Ok(Self {
             classes,
-            sha256: sha256(weights)?,
+            sha256: sha256?,
             name: "model".into(),
             weights_path: weights.to_owned(),
             config,

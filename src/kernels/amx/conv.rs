@@ -33,7 +33,7 @@ impl Conv {
     }
 
     /// A fully connected layer, as in `Linear::new`.
-    pub fn linear(form: Form, input: usize, output: usize, at: impl Fn(usize, usize) -> f32) -> Self {
+    pub fn linear(form: Form, input: usize, output: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
         let blocks = input.div_ceil(STEP);
         let packed = Packed::new(form, blocks, output, |step, k, o| {
             let k = step * STEP + k;
