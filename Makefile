@@ -8,7 +8,9 @@ demo: setup
 	scripts/demo.sh "$(PDF)"
 
 test: setup
-	cargo test --locked --all-targets
+	cargo test --locked --lib --bins --tests
+	DOCREADER_ISA=avx512 cargo test --locked --test rcnn fidelity
+	DOCREADER_ISA=avx2 cargo test --locked --test rcnn fidelity
 
 # Formatting, lints, and whether .sqlx fits the queries and the schema.
 lint: setup

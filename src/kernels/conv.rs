@@ -74,14 +74,16 @@ impl Conv {
     /// # Panics
     /// If the filters' lengths are not those of their shape.
     pub fn new(options: Options, filters: &Filters<'_>) -> Self {
-        let isa = options.isa;
+        let isa = options.isa.there();
         let Filters { weight, bias, input, output, kernel, stride } = *filters;
         assert_eq!(weight.len(), output * input * kernel * kernel);
         assert!(bias.len() == output || bias.is_empty());
         let taps = kernel * kernel;
         let weights = match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx if amx::pays(input, output) => Weights::Tiles(amx::Conv::new(options.form(), filters)),
+            Isa::Amx if kernel <= 3 && amx::pays(input, output) => {
+                Weights::Tiles(amx::Conv::new(options.form(), filters))
+            }
             _ if options.winograd && kernel == 3 && stride == 1 => {
                 Weights::Winograd(Winograd::new(isa, input, output, weight))
             }
@@ -198,7 +200,7 @@ impl Linear {
         bias: &[f32],
         at: impl Fn(usize, usize) -> f32 + Sync,
     ) -> Self {
-        let isa = options.isa;
+        let isa = options.isa.there();
         let weights = match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Amx if amx::pays(input, output) => {
@@ -229,7 +231,12 @@ impl Linear {
 
 impl std::fmt::Debug for Linear {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Linear {} to {}", self.input, self.output)
+        let kind = match self.weights {
+            LinearWeights::Plain(_) => "plain",
+            #[cfg(target_arch = "x86_64")]
+            LinearWeights::Tiles(_) => "tiles",
+        };
+        write!(f, "Linear {} to {}, {kind}", self.input, self.output)
     }
 }
 

@@ -15,6 +15,7 @@ const STEPS: usize = 2_000_000;
 
 /// Multiplications and additions a second, in pairs, of all threads with operands in registers: the best of some tries.
 pub fn peak(isa: Isa) -> f64 {
+    let isa = isa.there();
     #[cfg(target_arch = "x86_64")]
     if isa == Isa::Amx {
         let pairs = STEPS / 20 * amx::SIDE * amx::SIDE * amx::STEP;
@@ -35,7 +36,7 @@ pub fn peak(isa: Isa) -> f64 {
         })
 }
 
-/// Seconds of the best of some tries, a thread's share of them.
+/// Elapsed seconds of the best of some tries over the threads: the work of one thread by it is the rate of all.
 fn fastest(f: impl Fn() + Sync) -> f64 {
     let seconds = (0..5).map(|_| {
         let started = Instant::now();

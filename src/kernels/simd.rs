@@ -47,6 +47,15 @@ impl Isa {
         &AVAILABLE
     }
 
+    /// Itself.
+    ///
+    /// # Panics
+    /// If this processor has it not: kernels made for it would be no instructions of it.
+    pub(super) fn there(self) -> Self {
+        assert!(Self::available().contains(&self), "this processor has no {}", self.name());
+        self
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Amx => "amx",

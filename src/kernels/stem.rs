@@ -59,7 +59,7 @@ impl Stem {
             let (y, x, c) = (k / (KERNEL * CHANNELS), k / CHANNELS % KERNEL, k % CHANNELS);
             weight[((o * CHANNELS + c) * KERNEL + y) * KERNEL + x]
         };
-        let weights = Packed::new(isa, KERNEL * KERNEL * CHANNELS, output, at);
+        let weights = Packed::new(isa.there(), KERNEL * KERNEL * CHANNELS, output, at);
         Self { output, bias: Buffer::of_channels(output, bias), weights }
     }
 

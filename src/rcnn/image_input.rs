@@ -50,10 +50,11 @@ pub(super) fn image_for_cpu(
     let (width, height) = (resized.width() as usize, resized.height() as usize);
     let mut out = kernels::Image::new(pool, padded(height), padded(width));
     let (order, mean, std) = (order(config), &config.model.pixel_mean, &config.model.pixel_std);
+    let normal: [[f32; 256]; 3] = std::array::from_fn(|c| std::array::from_fn(|v| (v as f32 - mean[c]) / std[c]));
     for (y, row) in resized.as_raw().chunks_exact(width * 3).enumerate() {
         for (out, pixel) in out.row_mut(y).chunks_exact_mut(3).zip(row.chunks_exact(3)) {
             for c in 0..3 {
-                out[c] = (f32::from(pixel[order[c]]) - mean[c]) / std[c];
+                out[c] = normal[c][usize::from(pixel[order[c]])];
             }
         }
     }

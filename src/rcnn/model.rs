@@ -107,7 +107,12 @@ impl Model {
             (Device::Cpu, Kernels::Own(memory, dtype)) if Cpu::can_run(&config) => {
                 Cpu::load(&config, vb, memory, dtype).map(|network| Engine::Cpu(Box::new(network)))
             }
-            _ => Network::load(&config, vb).map(|network| Engine::Candle(Box::new(network))),
+            _ => {
+                if matches!(kernels, Kernels::Own(_, Dtype::Bf16)) {
+                    tracing::warn!("MODEL_DTYPE=bf16 is not for this device or network: computing in f32");
+                }
+                Network::load(&config, vb).map(|network| Engine::Candle(Box::new(network)))
+            }
         };
         let (sha256, engine) = std::thread::scope(|scope| {
             let sha256 = scope.spawn(|| sha256(weights));

@@ -20,8 +20,11 @@ pub(in crate::kernels) struct Conv {
 }
 
 impl Conv {
+    /// # Panics
+    /// If the filters are larger than 3 × 3: rows would need more than one zero between them.
     pub fn new(form: Form, filters: &Filters<'_>) -> Self {
         let Filters { weight, input, output, kernel, stride, .. } = *filters;
+        assert!(kernel <= 3);
         let (blocks, taps) = (input.div_ceil(STEP), kernel * kernel);
         let steps: Vec<_> = steps(kernel, blocks).collect();
         let packed = Packed::new(form, steps.len(), output, |step, k, o| {
@@ -44,7 +47,11 @@ impl Conv {
 
     /// `out` has the right shape; `tail` is as for the other kernels.
     pub fn run(&self, x: &Map, out: &mut Map, tail: Tail) {
-        let (shape, plan) = (&self.shape, Plan::new(&self.shape, x, out));
+        self.run_as(&Plan::new(&self.shape, x, out), x, out, tail);
+    }
+
+    fn run_as(&self, plan: &Plan, x: &Map, out: &mut Map, tail: Tail) {
+        let shape = &self.shape;
         let (ldc, stream) = (out.stride, !tail.add && size_of_val(out.data()) > LARGE);
         let target = Shared::new(out.data_mut());
         for_each(plan.images * plan.strips(), |task| {
@@ -58,15 +65,15 @@ impl Conv {
                 for first in (0..shape.blocks).step_by(shape.part()) {
                     let blocks = first..(first + shape.part()).min(shape.blocks);
                     // SAFETY: the scratch buffer holds the planes, and what lies behind them.
-                    unsafe { self.fill(x, &plan, image, (row, column), blocks.clone(), a) };
+                    unsafe { self.fill(x, plan, image, (row, column), blocks.clone(), a) };
                     let last = blocks.end == shape.blocks;
                     let strip = Strip {
                         a,
-                        offsets: self.offsets(&plan, blocks.len()),
+                        offsets: self.offsets(plan, blocks.len()),
                         first: first * shape.kernel * shape.kernel,
                         pixels: (rows - 1) * plan.across + columns,
                         columns,
-                        plan: &plan,
+                        plan,
                         c: target.get().wrapping_add(((image * plan.height + row) * plan.width + column) * ldc),
                         ldc,
                         stream: stream && blocks.len() == shape.blocks,
@@ -107,6 +114,13 @@ impl Conv {
         let from = blocks.start * STEP;
         let count = (blocks.end * STEP).min(x.stride) - from;
         let source = &x.data()[image * height * width * x.stride..][..height * width * x.stride];
+        if self.shape.is_pointwise() {
+            let pixels = plan.rows.min(height - row);
+            let source = &source[row * x.stride + from..][..(pixels - 1) * x.stride + count];
+            // SAFETY: as below.
+            unsafe { split(self.shape.form, source.as_ptr(), count, (pixels, x.stride, plan.pitch), a) };
+            return;
+        }
         let bytes = blocks.len() * self.shape.form.a_step();
         let mut to = a;
         // SAFETY: as the caller says; a slice is good for its values, of which there are a multiple of 16.
@@ -219,6 +233,57 @@ impl Strip<'_> {
                 x += 1;
                 if x == across {
                     (y, x) = (y + 1, 0);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::map::{Buffer, Pool};
+
+    fn filled(mut map: Map, seed: u32) -> Map {
+        let mut state = seed;
+        map.data_mut().fill_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        });
+        map
+    }
+
+    /// However a convolution is cut, each result has the same sum in the same order.
+    #[test]
+    fn all_plans_agree() {
+        if !super::super::is_there() {
+            return;
+        }
+        let pool = Pool::default();
+        for (kernel, stride, size) in
+            [(3, 1, (9, 21)), (3, 2, (10, 23)), (3, 1, (5, 2)), (1, 2, (7, 9)), (1, 1, (11, 13))]
+        {
+            let (input, output) = (40, 72);
+            let x = filled(pool.map(2, size.0, size.1, input), 1);
+            let weight = filled(pool.map(1, 1, output, input * kernel * kernel), 2);
+            let weight: Vec<f32> = weight.data()[..output * input * kernel * kernel].to_vec();
+            let filters = Filters { weight: &weight, bias: &[], input, output, kernel, stride };
+            let bias = Buffer::of_channels(output, &[0.5; 72]);
+            for form in [Form::Pair, Form::Nearest] {
+                let conv = Conv::new(form, &filters);
+                let run = |strips: usize, parts: usize| {
+                    let mut out = pool.map(2, size.0.div_ceil(stride), size.1.div_ceil(stride), output);
+                    let tail = Tail { bias: bias.as_ptr(), relu: true, ..Tail::PLAIN };
+                    conv.run_as(&Plan::of(&conv.shape, &x, &out, strips, parts), &x, &mut out, tail);
+                    let pixels = out.data().chunks_exact(out.stride);
+                    pixels.flat_map(|pixel| &pixel[..output]).copied().collect::<Vec<f32>>()
+                };
+                let whole = run(1, 1);
+                for (strips, parts) in [(1, 2), (1, 4), (2, 1), (3, 2), (4, 4), (9, 1), (5, 3)] {
+                    assert!(
+                        run(strips, parts) == whole,
+                        "{kernel}x{kernel} s{stride}, {strips} strips of {parts} parts"
+                    );
                 }
             }
         }

@@ -7,7 +7,7 @@ use crate::kernels::parallel::threads;
 
 /// Steps of a fully connected layer whose values are split at a time.
 const PART: usize = 32;
-/// Bytes that a second level cache surely keeps.
+/// Bytes of filters that stay in a second level cache while strips pass by, and what fits into it in all.
 const NEAR: usize = 1 << 20;
 const CACHE: usize = 3 << 19;
 
@@ -74,24 +74,27 @@ pub(super) struct Plan {
 impl Plan {
     /// The cheapest of some.
     pub fn new(shape: &Shape, x: &Map, out: &Map) -> Self {
+        let whole = Self::of(shape, x, out, 1, 1);
+        let most = if shape.is_pointwise() { whole.height.div_ceil(SIDE) } else { whole.height };
+        let strips = std::iter::successors(Some(1), |n| Some(n + (n / 8).max(1))).take_while(|n| *n <= most);
+        let all = strips.flat_map(|strips| [1, 2, 4].map(|parts| Self::of(shape, x, out, strips, parts)));
+        all.min_by_key(|plan| plan.cost(shape)).unwrap_or(whole)
+    }
+
+    /// About so many strips of rows, each in so many parts of columns.
+    pub fn of(shape: &Shape, x: &Map, out: &Map, strips: usize, parts: usize) -> Self {
         let (images, size, height, width) = match shape.is_pointwise() {
             true => (1, (x.pixels(), 1), out.pixels(), 1),
             false => (x.count, (x.height, x.width), out.height, out.width),
         };
-        let plan = |strips: usize, parts: usize| {
-            let rows = height.div_ceil(strips).max(1);
-            let rows = if shape.is_pointwise() { rows.next_multiple_of(SIDE) } else { rows };
-            let columns = width.div_ceil(parts).max(1);
-            // One zero pads two rows, if they are whole.
-            let beside = if parts == 1 { shape.halo().min(1) } else { shape.halo() };
-            let pitch = pitch(shape.form, shape.part());
-            let plane_rows = rows + shape.halo();
-            Self { images, size, height, width, rows, columns, across: columns + beside, plane_rows, pitch }
-        };
-        let most = if shape.is_pointwise() { height.div_ceil(SIDE) } else { height };
-        let strips = std::iter::successors(Some(1), |n| Some(n + (n / 8).max(1))).take_while(|n| *n <= most);
-        let all = strips.flat_map(|strips| [1, 2, 4].map(|parts| plan(strips, parts.min(width.max(1)))));
-        all.min_by_key(|plan| plan.cost(shape)).unwrap_or_else(|| plan(1, 1))
+        let rows = height.div_ceil(strips).max(1);
+        let rows = if shape.is_pointwise() { rows.next_multiple_of(SIDE) } else { rows };
+        let columns = width.div_ceil(parts).max(1);
+        // With whole rows, the zero right of a row is also the one left of the next.
+        let beside = if columns >= width { shape.halo().min(1) } else { shape.halo() };
+        let pitch = pitch(shape.form, shape.part());
+        let plane_rows = rows + shape.halo();
+        Self { images, size, height, width, rows, columns, across: columns + beside, plane_rows, pitch }
     }
 
     pub fn strips(&self) -> usize {

@@ -105,6 +105,9 @@ impl Packed {
 
 /// The nearest bf16, to even.
 fn to_bf16(value: f32) -> u16 {
+    if value.is_nan() {
+        return 0x7fc0;
+    }
     let bits = value.to_bits();
     ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }

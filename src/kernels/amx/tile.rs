@@ -1,6 +1,7 @@
 //! The micro-kernel: 32 rows by 32 columns of C in four tiles.
 
 use std::arch::asm;
+use std::marker::PhantomData;
 use std::sync::LazyLock;
 
 /// Rows and columns of C that the kernel computes.
@@ -75,7 +76,7 @@ fn is_permitted() -> bool {
 
 /// What `ldtilecfg` reads.
 #[repr(C, align(64))]
-struct Shape {
+struct Config {
     palette: u8,
     start_row: u8,
     reserved: [u8; 14],
@@ -83,19 +84,19 @@ struct Shape {
     rows: [u8; 16],
 }
 
-/// The thread's tiles are set up while this lives.
-pub(super) struct Tiles(());
+/// The thread's tiles are set up while this lives, which is on this thread.
+pub(super) struct Tiles(PhantomData<*const ()>);
 
 impl Tiles {
     /// # Safety
     /// [`is_there`].
     pub unsafe fn new() -> Self {
-        let mut shape = Shape { palette: 1, start_row: 0, reserved: [0; 14], bytes_per_row: [0; 16], rows: [0; 16] };
-        shape.bytes_per_row[..8].fill(64);
-        shape.rows[..8].fill(16);
+        let mut config = Config { palette: 1, start_row: 0, reserved: [0; 14], bytes_per_row: [0; 16], rows: [0; 16] };
+        config.bytes_per_row[..8].fill(64);
+        config.rows[..8].fill(16);
         // SAFETY: the processor has tiles, and these are eight of the largest size.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const shape, options(nostack, readonly)) };
-        Self(())
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, readonly)) };
+        Self(PhantomData)
     }
 }
 
@@ -203,10 +204,10 @@ pub(super) unsafe fn multiply(
                 "tileloadd tmm5, [{q} + {pitch}]",
                 "tdpbf16ps tmm2, tmm5, tmm6",
                 "tdpbf16ps tmm3, tmm5, tmm7",
-                "prefetcht1 [{next} + 256]",
-                "prefetcht1 [{next} + 320]",
-                "prefetcht1 [{next} + 384]",
-                "prefetcht1 [{next} + 448]",
+                "prefetcht1 [{next}]",
+                "prefetcht1 [{next} + 64]",
+                "prefetcht1 [{next} + 128]",
+                "prefetcht1 [{next} + 192]",
                 "add {next}, 256",
                 "add {b}, 4096",
             ),

@@ -182,6 +182,7 @@ impl Winograd {
                     each(task).for_each(|k| {
                         output(from + k, y.get().wrapping_add(k * strip.y_row), 0..columns);
                     });
+                    fence();
                 });
             }
         });

@@ -63,7 +63,7 @@ impl Cpu {
             tracing::warn!("MODEL_DTYPE=bf16 helps processors with AMX; this one has {}: computing in f32", isa.name());
         }
         let options = Options { isa, winograd: memory.is_ample(), bf16 };
-        // What a backbone in bf16 is off by makes other boxes win.
+        // What a backbone and pyramid in bf16 are off by makes other boxes win.
         let layer = |conv, level| {
             Layer::pack(conv, Options { winograd: options.winograd || level < 4, bf16: false, ..options })
         };
@@ -154,7 +154,7 @@ impl Cpu {
         Ok(features)
     }
 
-    /// The largest of the merged maps finds room where res3 to res5 were, if these stay until it comes, and this with them.
+    /// Keeps addresses free: when res3 to res5 and this are dropped, their places are together large enough for the largest merged map.
     fn gap(&self, levels: &[Map]) -> Map {
         let values = |map: &Map| map.pixels() * map.stride;
         let largest = levels.first().map_or(0, |map| map.pixels() * channel_stride(self.channels));
