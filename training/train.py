@@ -1,7 +1,7 @@
 """Trains docreader's layout detector.
 
     python train.py --data pages --out run --hours 1.5      # and the same command again to go on after a stop
-    python train.py --data mine --out mine-run --hours 0.5 --weights run/model_final.pth --config mine.yaml     # fine-tuning
+    python train.py --data mine --out mine-run --hours 0.5 --weights ../models/default/model.safetensors --config mine.yaml     # fine-tuning
     python train.py --plot run                              # run/curve.png
 """
 
@@ -35,7 +35,7 @@ def arguments() -> argparse.Namespace:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--hours", type=float, help="train so long, over all restarts; the learning rate reaches 0 at the end")
     length.add_argument("--iterations", type=int, help="train so many steps")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="begin with the weights of this model_final.pth; layers of another shape "
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="begin with the weights of this model_final.pth or model.safetensors; layers of another shape "
                         "there, as those of other classes, begin anew")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare pages (default 1)")
     parser.add_argument("--threads", type=int, help="CPU cores for the network (default all)")

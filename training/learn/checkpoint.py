@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from detectron import config
 
@@ -27,7 +28,8 @@ def load(folder: Path) -> dict | None:
 
 def begin_with(model: torch.nn.Module, path: Path) -> list[str]:
     """Copies weights of the same name and shape, and returns the names of those that the file has not."""
-    state = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    safe = path.suffix == ".safetensors"
+    state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)["model"]
     own = model.state_dict()
     fits = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
     if not fits:
