@@ -82,6 +82,31 @@ impl Tail {
         Self { bias: self.bias.wrapping_add(column), ..self }
     }
 
+    /// Writes the sums of the columns from `column` on to `at`, past the caches or into them.
+    ///
+    /// # Safety
+    /// The processor has `S`; `at`, and the bias from `column` on, are good for a vector, `at` aligned to it if it goes past the caches.
+    #[inline(always)]
+    pub unsafe fn write<S: Simd>(self, mut sum: S::V, column: usize, at: *mut f32, stream: bool) {
+        // SAFETY: as above.
+        unsafe {
+            if !self.bias.is_null() {
+                sum = S::add(sum, S::load(self.bias.add(column)));
+            }
+            if self.add {
+                sum = S::add(sum, S::load(at));
+            }
+            if self.relu {
+                sum = S::max(sum, S::splat(0.0));
+            }
+            if stream {
+                S::stream(at, sum);
+            } else {
+                S::store(at, sum);
+            }
+        }
+    }
+
     /// For a part of the sums: the bias comes with the first part, the ReLU after the last.
     pub fn part(self, first: bool, last: bool) -> Self {
         Self { bias: if first { self.bias } else { null() }, add: self.add || !first, relu: self.relu && last, ..self }
@@ -137,18 +162,7 @@ unsafe fn tile_body<S: Simd, const M: usize, const V: usize, const WIDTH: usize>
         // By index, so that the loops are unrolled and the sums stay in registers.
         for row in 0..M {
             for v in 0..V {
-                let at = c.add(row * ldc + v * S::LANES);
-                let mut sum = sums[row][v];
-                if !tail.bias.is_null() {
-                    sum = S::add(sum, S::load(tail.bias.add(v * S::LANES)));
-                }
-                if tail.add {
-                    sum = S::add(sum, S::load(at));
-                }
-                if tail.relu {
-                    sum = S::max(sum, S::splat(0.0));
-                }
-                S::store(at, sum);
+                tail.write::<S>(sums[row][v], v * S::LANES, c.add(row * ldc + v * S::LANES), false);
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::kernels::conv::Filters;
 use crate::kernels::gemm::Tail;
 use crate::kernels::map::{LARGE, Map, with_scratch};
 use crate::kernels::parallel::{Shared, for_each};
+use crate::kernels::simd::{Avx512, Simd, fence};
 
 pub(in crate::kernels) struct Conv {
     shape: Shape,
@@ -84,7 +85,7 @@ impl Conv {
                 }
             });
             if stream {
-                crate::kernels::simd::fence();
+                fence();
             }
         });
     }
@@ -204,8 +205,7 @@ impl Strip<'_> {
     /// Writes the sums of 32 pixels to where they belong.
     #[target_feature(enable = "avx512f")]
     unsafe fn finish(&self, sums: &Sums, pixel: usize, column: usize, columns: usize) {
-        use std::arch::x86_64::*;
-        let (tail, across) = (self.tail, self.plan.across);
+        let across = self.plan.across;
         let (mut y, mut x) = (pixel / across, pixel % across);
         // SAFETY: as for `multiply`.
         unsafe {
@@ -213,21 +213,8 @@ impl Strip<'_> {
                 if x < self.columns {
                     let c = self.c.add((y * self.plan.width + x) * self.ldc + column);
                     for at in (0..columns).step_by(16) {
-                        let mut sum = _mm512_load_ps(row.as_ptr().add(at));
-                        if !tail.bias.is_null() {
-                            sum = _mm512_add_ps(sum, _mm512_loadu_ps(tail.bias.add(column + at)));
-                        }
-                        if tail.add {
-                            sum = _mm512_add_ps(sum, _mm512_loadu_ps(c.add(at)));
-                        }
-                        if tail.relu {
-                            sum = _mm512_max_ps(sum, _mm512_setzero_ps());
-                        }
-                        if self.stream {
-                            _mm512_stream_ps(c.add(at), sum);
-                        } else {
-                            _mm512_storeu_ps(c.add(at), sum);
-                        }
+                        let sum = Avx512::load(row.as_ptr().add(at));
+                        self.tail.write::<Avx512>(sum, column + at, c.add(at), self.stream);
                     }
                 }
                 x += 1;

@@ -139,7 +139,6 @@ unsafe fn output_body<S: Simd>(
                     half[i][j] = values[i];
                 }
             }
-            let bias = S::load(tail.bias.add(c));
             for i in 0..OUT {
                 if i >= high {
                     break;
@@ -150,18 +149,7 @@ unsafe fn output_body<S: Simd>(
                         break;
                     }
                     let at = to.out.add(((row + i) * to.width + column + j) * to.ldc + c);
-                    let mut value = S::add(values[j], bias);
-                    if tail.add {
-                        value = S::add(value, S::load(at));
-                    }
-                    if tail.relu {
-                        value = S::max(value, S::splat(0.0));
-                    }
-                    if to.stream {
-                        S::stream(at, value);
-                    } else {
-                        S::store(at, value);
-                    }
+                    tail.write::<S>(values[j], c, at, to.stream);
                 }
             }
         }
