@@ -121,7 +121,7 @@ class Run:
         stop = []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: stop.append(number))
-        batches = loader.load(loader.Order(self.args.data, self.cfg, SEED, self.position), self.args.workers)
+        batches = loader.load(loader.Order(self.args.data, self.cfg, SEED, self.position, self.progress), self.args.workers)
         log = journal.Journal(self.folder, every=20)
         bar = tqdm(total=100, initial=round(100 * self.progress(), 2), bar_format="{percentage:5.1f}% |{bar:24}| {elapsed} {postfix}")
         saved, bad, clock = time.monotonic(), 0, time.monotonic()

@@ -95,6 +95,7 @@ TEST: {DETECTIONS_PER_IMAGE: 100}
 TRAIN:
   CLASSES: [text, title, list, table, figure, caption, header_footer, formula]
   EMA_DECAY: 0.998
+  STAGES: []
   ZOOM_PROB: 0.3
   ZOOM_MIN: 0.55
   FLIP_PROB: 0.0

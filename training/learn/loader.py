@@ -6,7 +6,7 @@ the workers only read, augment and resize.
 
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,19 +43,28 @@ class Job:
 
 
 class Order:
-    """An endless sequence of jobs: each epoch all pages once, shuffled, and a batch's pages all upright or all wide."""
+    """An endless sequence of jobs: each epoch all pages once, shuffled, and a batch's pages all upright or all wide.
 
-    def __init__(self, folders: list[str], cfg, seed: int, position: tuple[int, int] = (0, 0)):
-        self.folders, self.cfg, self.seed, self.position = folders, cfg, seed, position
+    `progress` says how much of the training is over (0 to 1): the sizes of pages may depend on it.
+    """
+
+    def __init__(self, folders: list[str], cfg, seed: int, position: tuple[int, int] = (0, 0), progress: Callable[[], float] = lambda: 1.0):
+        self.folders, self.cfg, self.seed, self.position, self.progress = folders, cfg, seed, position, progress
 
     def __iter__(self) -> Iterator[Job]:
         epoch, start = self.position
         while True:
-            jobs = self._epoch(epoch)
-            yield from jobs[start:]
+            for number, (group, seed) in list(enumerate(self._epoch(epoch), start=1))[start:]:
+                yield Job(group, random.Random(f"{seed} size").choice(self._sizes()), seed, (epoch, number))
             epoch, start = epoch + 1, 0
 
-    def _epoch(self, epoch: int) -> list[Job]:
+    def _sizes(self) -> list[int]:
+        """The shorter sides of pages at this point: those of the first stage that is not over yet, at last MIN_SIZE_TRAIN."""
+        progress = self.progress()
+        return next((sizes for end, sizes in self.cfg.TRAIN.STAGES if progress < end), self.cfg.INPUT.MIN_SIZE_TRAIN)
+
+    def _epoch(self, epoch: int) -> list[tuple[list[shards.Page], int]]:
+        """The pages of each batch of an epoch, and the batch's seed."""
         pages = shards.scan(self.folders, self.cfg.TRAIN.CLASSES)
         size = self.cfg.SOLVER.IMS_PER_BATCH
         if len(pages) < size:
@@ -67,8 +76,7 @@ class Order:
             alike = [page for page in pages if (page.width > page.height) == is_wide]
             groups += [alike[i : i + size] for i in range(0, len(alike) - size + 1, size)]
         dice.shuffle(groups)
-        sizes = self.cfg.INPUT.MIN_SIZE_TRAIN
-        return [Job(group, dice.choice(sizes), dice.getrandbits(32), (epoch, i + 1)) for i, group in enumerate(groups)]
+        return [(group, dice.getrandbits(32)) for group in groups]
 
 
 class Maker(Dataset):

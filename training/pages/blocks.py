@@ -36,6 +36,7 @@ class Doc:
         self.page = rng.randint(1, 300)
         self.lengths = rng.choice([(5, 4, 1), (3, 4, 3), (2, 4, 4)])  # short, middling and long paragraphs
         self.item_gap = rng.choice([1.2, 1.5, 1.8, 2.4])
+        self.nested = rng.choice([0.05, 0.1, 0.1, 0.4])  # how many items have a list inside
         self.equation_align = rng.choices(["center", "start"], [85, 15])[0]
         self.equation_number = rng.choices(["right", "left", "none"], [70, 6, 24])[0]
 
@@ -113,12 +114,19 @@ class Doc:
         out = []
         for i in range(count):
             body = self.running(rng.randint(60, 320)) if long else self.text.phrase(2, 14) + rng.choice(["", ";", ",", "."])
+            has_inner = rng.random() < self.nested
+            if has_inner and rng.random() < 0.3:
+                body = f"<b>{self.text.phrase(1, 5)}:</b>"
             out.append(self.item(self.marker(i, self.style.numbering) if numbered else self.style.bullet, body, indent))
-            if rng.random() < 0.1:
-                inner = rng.choice(["a)", "–", "◦", "•", "(i)"])
+            if has_inner:
+                inner, wordy = rng.choice(["a)", "–", "◦", "•", "(i)"]), rng.random() < 0.4
                 out += [
-                    self.item(self.marker(k, inner) if inner[0] in "a(" else inner, self.text.phrase(2, 10), indent + 1.8 * size)
-                    for k in range(rng.randint(2, 4))
+                    self.item(
+                        self.marker(k, inner) if inner[0] in "a(" else inner,
+                        self.running(rng.randint(40, 220)) if wordy else self.text.phrase(2, 10),
+                        indent + 1.8 * size,
+                    )
+                    for k in range(rng.randint(2, 6))
                 ]
         return f"<div style='margin:{size * rng.uniform(0.2, 0.8):.1f}px 0'>{''.join(out)}</div>"
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import resource
+import subprocess
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -35,9 +38,15 @@ class Sheet:
 
 
 class Chromium:
-    """A browser with one tab; use as a context manager. One that crashes is started again."""
+    """A browser with one tab; use as a context manager. One that crashes, hangs or takes too much memory is started again.
+
+    Its memory grows with the documents printed, once to 11 GB, and printing has no time limit of its own.
+    """
 
     TRIES = 3
+    DOCUMENTS = 50  # then it is started anew
+    SECONDS = 90  # for one document, which usually takes half of one
+    MEMORY = 4 << 30  # bytes, for one of its processes
 
     def __init__(self, executable: str = "/usr/bin/chromium") -> None:
         self.executable = executable
@@ -50,6 +59,8 @@ class Chromium:
         self._stop()
 
     def _start(self) -> None:
+        self.printed = 0
+        resource.setrlimit(resource.RLIMIT_DATA, (self.MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
         self.folder = tempfile.TemporaryDirectory(prefix="pages-")
         self.driver = sync_playwright().start()
         self.context = self.driver.chromium.launch_persistent_context(
@@ -71,20 +82,34 @@ class Chromium:
 
     def render(self, html: str) -> tuple[bytes, list[Sheet]]:
         """The PDF of a document and the labels of its sheets, in order."""
+        if self.printed == self.DOCUMENTS:
+            self._restart()
+        self.printed += 1
         for _ in range(self.TRIES - 1):
             try:
                 return self._render(html)
             except Error:
-                self._stop()
-                self._start()
+                self._restart()
         return self._render(html)
+
+    def _restart(self) -> None:
+        self._stop()
+        self._start()
+
+    def _kill(self) -> None:
+        subprocess.run(["pkill", "-KILL", "-f", f"user-data-dir={self.folder.name}"], check=False)
 
     def _render(self, html: str) -> tuple[bytes, list[Sheet]]:
         file = Path(self.folder.name) / "document.html"
         file.write_text(html)
-        self.tab.goto(file.as_uri(), wait_until="load")
-        self.tab.evaluate("document.fonts.ready.then(() => 0)")
-        found = self.tab.evaluate(LABELS)
-        printed = self.session.send("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})
+        alarm = threading.Timer(self.SECONDS, self._kill)
+        alarm.start()
+        try:
+            self.tab.goto(file.as_uri(), wait_until="load")
+            self.tab.evaluate("document.fonts.ready.then(() => 0)")
+            found = self.tab.evaluate(LABELS)
+            printed = self.session.send("Page.printToPDF", {"printBackground": True, "preferCSSPageSize": True})
+        finally:
+            alarm.cancel()
         sheets = [Sheet(s["width"], s["height"], [(b["label"], b["parts"]) for b in s["boxes"]]) for s in found]
         return base64.b64decode(printed["data"]), sheets

@@ -71,6 +71,7 @@ class Style:
     caption_above_figures: bool
     caption_bold_label: bool
     headings: list[Heading] = field(default_factory=list)
+    item_space: float = 0.2  # between list items, in em
     rule: str = ""
     extra: str = ""
 
@@ -203,6 +204,7 @@ def draw_style(rng: Random, kind: str) -> Style:
         style.paper, style.ink, style.accent, style.tint = colour(rng, 8, 22), "#f4f4f4", colour(rng, 65, 85), "rgba(255,255,255,.12)"
         style.extra += ".unit svg{background:#fff;color:#111}"  # drawings are dark on light
     style.rule = rng.choice(["#888", "#000", style.accent]) if rng.random() < 0.14 else ""
+    style.item_space = rng.choice([0.0, 0.1, 0.2, 0.2, 0.5, 0.9])
     style.headings = [draw_heading(rng, level, style) for level in (1, 2, 3)]
     if rng.random() < 0.04:
         style.extra += (
@@ -236,7 +238,7 @@ def css(style: Style) -> str:
 p,.p{{margin:0 0 {spacing};text-align:{align};text-indent:{f"{style.size * 1.4:.1f}px" if style.indented else "0"};orphans:2;widows:2}}
 .flat{{text-indent:0;text-align:start}}
 .h1,.h2,.h3{{font-family:{style.head};break-after:avoid;break-inside:avoid;text-indent:0;hyphens:manual}}
-.li{{position:relative;text-align:{align};hyphens:{hyphens};margin-bottom:{style.size * 0.2:.1f}px;orphans:2;widows:2}}
+.li{{position:relative;text-align:{align};hyphens:{hyphens};margin-bottom:{style.size * style.item_space:.1f}px;orphans:2;widows:2}}
 .li>.mk{{display:inline-block;text-align:start;text-indent:0;hyphens:manual;white-space:nowrap}}
 .unit{{break-inside:avoid;margin:{style.size * 0.9:.1f}px 0}} .unit svg,.unit img{{display:block}}
 .cap{{{style.caption_css};margin:4px 0;break-inside:avoid;text-indent:0;line-height:1.25}}

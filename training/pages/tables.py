@@ -36,7 +36,9 @@ class Tables:
         if kind == "code":
             return f"{rng.choice('ABCDEKPTX')}{rng.randint(1, 9999)}" if rng.random() < 0.5 else text.date()
         if kind == "bullets":
-            return "<br>".join(f"{self.style.bullet} {text.phrase(2, 7)}" for _ in range(rng.randint(1, 4)))
+            size = self.style.size
+            point = f"<div style='padding-inline-start:{size:.0f}px;text-indent:{-size:.0f}px;margin-bottom:{rng.choice([0, 0, 0.3])}em'>{self.style.bullet} "
+            return "".join(f"{point}{text.phrase(2, 9)}</div>" for _ in range(rng.randint(1, 5)))
         if kind == "tick":
             return rng.choice(["✓", "✗", "+", "–", "●", "○", ""])
         return ""
@@ -58,7 +60,7 @@ class Tables:
     def shape(self, width: float, height: float, full: bool) -> tuple[int, int]:
         """Columns and rows that about fit; `full`: rows for all of the height."""
         rng = self.rng
-        most = max(2, min(11, int(width / 62)))
+        most = max(2, min(4 if full and rng.random() < 0.4 else 11, int(width / 62)))
         columns = rng.randint(2, most)
         lines = max(3, int(height / (self.style.size * self.scale * 1.2 + 6)))
         if full:

@@ -1,5 +1,6 @@
 """A run that is stopped goes on where it was, and what it writes can be read."""
 
+import itertools
 import json
 import signal
 import subprocess
@@ -100,6 +101,15 @@ def test_an_order_is_the_same_again_and_new_each_epoch(data, small):
     whole = paths(loader.Order([data], cfg, 7), 12)
     assert paths(loader.Order([data], cfg, 7, position=(2, 1)), 7) == whole[5:]
     assert len({str(whole[i : i + 2]) for i in range(0, 12, 2)}) > 1
+
+
+def test_pages_grow_with_the_stages(data):
+    cfg = config.read(TRAINING / "configs/narrow.yaml")
+    cfg.SOLVER.IMS_PER_BATCH, cfg.TRAIN.STAGES, cfg.INPUT.MIN_SIZE_TRAIN = 1, [[0.2, [32, 40]], [0.5, [64]]], [96, 128]
+    now = iter((0.0, 0.1, 0.19, 0.2, 0.49, 0.5, 0.9, 1.0))
+    jobs = itertools.islice(loader.Order([data], cfg, 7, progress=lambda: next(now)), 8)
+    for job, sizes in zip(jobs, [{32, 40}] * 3 + [{64}] * 2 + [{96, 128}] * 3):
+        assert job.min_size in sizes
 
 
 def test_flip_is_its_own_inverse(data):

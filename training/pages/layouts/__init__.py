@@ -21,6 +21,7 @@ KINDS: dict[str, tuple[float, type, int, int]] = {
     "patent": (2, Flows, 3, 6),
     "exam": (3, Flows, 2, 5),
     "reference": (3, Flows, 2, 4),
+    "contents": (4, Flows, 2, 4),
     "letter": (6, Office, 2, 5),
     "invoice": (4, Office, 2, 5),
     "form": (5, Office, 2, 5),

@@ -127,20 +127,45 @@ class Flows:
         return page(doc, self.furniture, body)
 
     def contents(self) -> str:
-        """A table of contents: DocLayNet labels it as one table."""
+        """A table of contents: DocLayNet labels it as one table, or as one between each two headings."""
         doc, rng = self.doc, self.rng
-        dots = rng.choice(["dotted", "dotted", "none"])
-        rows, number = [], 1
-        for _ in range(rng.randint(8, 34)):
-            level = rng.choice([0, 0, 1, 1, 1, 2])
-            number += rng.randint(0, 9)
-            weight = "bold" if level == 0 and rng.random() < 0.6 else "normal"
-            rows.append(
-                f"<div style='display:flex;align-items:baseline;gap:5px;text-indent:0;font-weight:{weight};padding-inline-start:{level * 18}px;margin:2px 0'>"
-                f"<span style='max-width:85%'>{doc.text.phrase(2, 9)}</span><span style='flex:1;border-bottom:1.5px {dots} #333'></span><span>{number}</span></div>"
-            )
         head = f"<div class=h1 data-l=title>{doc.text.names[4]}</div>" if rng.random() < 0.75 else ""
-        return page(doc, self.furniture, f"{head}<div data-l=table>{''.join(rows)}</div>", 1)
+        entry = rng.choice([self.contents_line, self.contents_line, self.contents_entry])
+        dots = rng.choice(["dotted", "dotted", "none"])
+        count, parts = rng.randint(8, 34), rng.choice([1, 1, 1, 2, 3])
+        number, body = rng.randint(1, 9), ""
+        for part in range(parts):
+            body += doc.heading(2) if part or (parts > 1 and rng.random() < 0.6) else ""
+            rows = ""
+            for _ in range(max(1, count // parts)):
+                number += rng.randint(0, 9)
+                rows += entry(number, dots)
+            body += f"<div data-l=table style='margin:0 0 {rng.randint(6, 26)}px'>{rows}</div>"
+        return page(doc, self.furniture, head + body, 1)
+
+    def contents_line(self, number: int, dots: str) -> str:
+        """A heading and its page in one line."""
+        doc, rng = self.doc, self.rng
+        level = rng.choice([0, 0, 1, 1, 1, 2])
+        weight = "bold" if level == 0 and rng.random() < 0.6 else "normal"
+        return (
+            f"<div style='display:flex;align-items:baseline;gap:5px;text-indent:0;font-weight:{weight};padding-inline-start:{level * 18}px;margin:2px 0'>"
+            f"<span style='max-width:85%'>{doc.text.phrase(2, 9)}</span><span style='flex:1;border-bottom:1.5px {dots} #333'></span><span>{number}</span></div>"
+        )
+
+    def contents_entry(self, number: int, dots: str) -> str:
+        """An article's author and title over one to four lines, its page at the end of the last."""
+        doc, rng, size = self.doc, self.rng, self.style.size
+        author = ", ".join(doc.text.name() for _ in range(rng.choice([1, 1, 1, 2, 3])))
+        author = {0: f"<b>{author}</b>, ", 1: f"<i>{author}</i><br>", 2: f"{author}: "}[int(self.rng_document * 3)]
+        words = doc.text.phrase(4, 32)
+        hang = size * 1.8 if self.symbol else 0
+        filler = f"<span style='display:inline-block;width:{rng.uniform(1, 9):.1f}em;border-bottom:1.5px {dots} #333;margin:0 5px'></span>"
+        last = f"<span style='position:absolute;inset-inline-end:0;bottom:0'>{number}</span>"
+        return (
+            f"<div style='position:relative;padding-inline-start:{hang:.0f}px;text-indent:{-hang:.0f}px;padding-inline-end:{size * 4:.0f}px;"
+            f"margin-bottom:{rng.choice([0.2, 0.5]) * size:.1f}px'>{author}{words}{filler}{last}</div>"
+        )
 
     def law(self) -> str:
         """An act: articles, numbered paragraphs, points. Articles stand alone as headings or open their first paragraph."""
@@ -149,7 +174,9 @@ class Flows:
         out, used, article = [], 0, rng.randint(1, 80)
         name = "§" if self.symbol else doc.text.names[6]
         budget = style.inner[0] * style.inner[1] / (style.size**2 * 0.5 * style.leading) * 1.15
-        if rng.random() < 0.4:
+        if rng.random() < 0.25:
+            out += self.enactment()
+        elif rng.random() < 0.4:
             out.append(doc.paragraph())
         while used < budget:
             lead = f"{name} {article}. "
@@ -171,13 +198,22 @@ class Flows:
                 used += len(body)
                 if rng.random() < 0.4:
                     points = rng.randint(2, 6)
-                    out += [
-                        doc.item(f"{p + 1})", doc.running(rng.randint(30, 200)).rstrip(".") + (";" if p < points - 1 else "."), style.size * 1.2)
-                        for p in range(points)
-                    ]
+                    for p in range(points):
+                        out.append(doc.item(f"{p + 1})", doc.running(rng.randint(30, 200)).rstrip(".") + (";" if p < points - 1 else "."), style.size * 1.2))
+                        if rng.random() < 0.15:
+                            out += [doc.item(f"{'abcd'[q]})", doc.running(rng.randint(20, 120)), style.size * 2.6) for q in range(rng.randint(2, 4))]
+                            used += 200
                     used += points * 130
             article += 1
         return page(doc, self.furniture, "".join(out), None, "", doc.notes() if rng.random() < 0.3 else "")
+
+    def enactment(self) -> list[str]:
+        """How an act or an order begins: what it is, who gives it, when, about what, and on what grounds."""
+        doc, rng, text = self.doc, self.rng, self.doc.text
+        middle = f"text-align:center;margin-bottom:{rng.uniform(0.4, 1.6):.1f}em"
+        lines = [f"{text.phrase(2, 5)}", text.date(), f"<b>{text.phrase(4, 14)}</b>"][: rng.randint(1, 3)]
+        title = f"<div class=h1 data-l=title style='text-align:center'>{text.phrase(1, 2)} {rng.randint(1, 99)}/{rng.randint(1990, 2026)}</div>"
+        return [title, *(doc.flat([line], middle) for line in lines), doc.paragraph(rng.randint(120, 420))]
 
     def exam(self) -> str:
         """Numbered questions with choices, blanks to fill in, small figures."""
@@ -229,6 +265,8 @@ class Flows:
             chance = rng.random()
             if kind in makers:
                 pages.append(makers[kind]())
+            elif kind == "contents":
+                pages.append(self.contents() if chance < 0.8 else self.first())
             elif not pages and chance < 0.6:
                 pages.append(self.chapter() if kind == "book" else self.first())
             elif kind == "book" and chance < 0.12:
