@@ -9,6 +9,8 @@ use std::ptr::null;
 use rayon::prelude::*;
 
 use super::map::{Buffer, channel_stride};
+#[cfg(target_arch = "aarch64")]
+use super::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};
 use super::simd::{Isa, Portable, Simd};
@@ -181,6 +183,11 @@ unsafe fn tile_avx2<const M: usize, const V: usize>(tile: Tile, tail: Tail) {
     unsafe { tile_body::<Avx2, M, V, 16>(tile, tail) }
 }
 
+#[cfg(target_arch = "aarch64")]
+unsafe fn tile_neon<const M: usize, const V: usize>(tile: Tile, tail: Tail) {
+    unsafe { tile_body::<Neon, M, V, 16>(tile, tail) }
+}
+
 unsafe fn tile_portable<const M: usize, const V: usize>(tile: Tile, tail: Tail) {
     unsafe { tile_body::<Portable, M, V, 8>(tile, tail) }
 }
@@ -209,6 +216,8 @@ pub(super) unsafe fn run(isa: Isa, rows: usize, columns: usize, tile: Tile, tail
         (Isa::Amx | Isa::Avx512, 16) => each_row!(tile_avx512, 1 2 3 4 5 6; 1),
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2, 16) => each_row!(tile_avx2, 1 2 3 4 5 6; 2),
+        #[cfg(target_arch = "aarch64")]
+        (Isa::Neon, 16) => each_row!(tile_neon, 1 2 3 4 5 6; 4),
         (Isa::Portable, 8) => each_row!(tile_portable, 1 2 3 4 5 6; 1),
         _ => unreachable!("a tile of {columns} columns on {}", isa.name()),
     }

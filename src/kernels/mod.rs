@@ -1,8 +1,8 @@
 //! The loops that the time goes into, for CPUs: convolutions as matrix products and by Winograd's transform, pooling, RoIAlign.
 //!
 //! Activations are channels last ([`Map`]), which is a matrix of pixels as it stands. Weights are packed, and transformed, once. Every layer
-//! runs on all of rayon's threads, in the best instruction set of the processor ([`Isa`]): AMX, AVX-512, AVX2 with FMA, or whatever the
-//! compiler makes of plain code. candle's operators serve GPUs, and are the reference in tests.
+//! runs on all of rayon's threads, in the best instruction set of the processor ([`Isa`]): AMX, AVX-512, AVX2 with FMA, NEON, or
+//! whatever the compiler makes of plain code. candle's operators serve GPUs, and are the reference in tests.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;

@@ -6,6 +6,8 @@ use std::time::Instant;
 #[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::parallel::{for_each, threads};
+#[cfg(target_arch = "aarch64")]
+use super::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};
 use super::simd::{Isa, Portable, Simd};
@@ -22,7 +24,11 @@ pub fn peak(isa: Isa) -> f64 {
         // SAFETY: the processor has it, here and below.
         return pairs as f64 / fastest(|| unsafe { amx::chains(STEPS / 20) });
     }
-    let lanes = if isa == Isa::Avx512 { 16 } else { 8 };
+    let lanes = match isa {
+        Isa::Amx | Isa::Avx512 => 16,
+        Isa::Avx2 | Isa::Portable => 8,
+        Isa::Neon => 4,
+    };
     let pairs = CHAINS * STEPS * lanes;
     pairs as f64
         / fastest(|| unsafe {
@@ -31,6 +37,8 @@ pub fn peak(isa: Isa) -> f64 {
                 Isa::Avx512 => chains_avx512(),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2 => chains_avx2(),
+                #[cfg(target_arch = "aarch64")]
+                Isa::Neon => chains::<Neon>(),
                 _ => chains::<Portable>(),
             }
         })

@@ -1,5 +1,7 @@
 //! Vectors of f32, and which of them this processor has.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::*;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 use std::sync::LazyLock;
@@ -11,11 +13,13 @@ pub enum Isa {
     Amx,
     Avx512,
     Avx2,
+    /// Of every 64-bit ARM.
+    Neon,
     Portable,
 }
 
 impl Isa {
-    /// The best that this processor has; `DOCREADER_ISA` (amx, avx512, avx2, portable) may ask for less.
+    /// The best that this processor has; `DOCREADER_ISA` (amx, avx512, avx2, neon, portable) may ask for less.
     pub fn best() -> Self {
         static BEST: LazyLock<Isa> = LazyLock::new(|| {
             let asked = std::env::var("DOCREADER_ISA").unwrap_or_default();
@@ -41,6 +45,8 @@ impl Isa {
                     all.push(Isa::Avx2);
                 }
             }
+            #[cfg(target_arch = "aarch64")]
+            all.push(Isa::Neon);
             all.push(Isa::Portable);
             all
         });
@@ -61,6 +67,7 @@ impl Isa {
             Self::Amx => "amx",
             Self::Avx512 => "avx512",
             Self::Avx2 => "avx2",
+            Self::Neon => "neon",
             Self::Portable => "portable",
         }
     }
@@ -69,7 +76,7 @@ impl Isa {
     pub(super) fn tile_width(self) -> usize {
         match self {
             Self::Amx | Self::Avx512 => 64,
-            Self::Avx2 => 16,
+            Self::Avx2 | Self::Neon => 16,
             Self::Portable => 8,
         }
     }
@@ -189,6 +196,57 @@ x86!(
     _mm256_max_ps,
     _mm256_fmadd_ps
 );
+
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy)]
+pub(super) struct Neon;
+
+#[cfg(target_arch = "aarch64")]
+impl Simd for Neon {
+    type V = float32x4_t;
+    const LANES: usize = 4;
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> float32x4_t {
+        // SAFETY: as the trait demands, here and below.
+        unsafe { vdupq_n_f32(x) }
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> float32x4_t {
+        unsafe { vld1q_f32(p) }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: float32x4_t) {
+        unsafe { vst1q_f32(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn stream(p: *mut f32, v: float32x4_t) {
+        unsafe { Self::store(p, v) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vaddq_f32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vsubq_f32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        unsafe { vmaxq_f32(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn mul_add(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        unsafe { vfmaq_f32(c, a, b) }
+    }
+    #[inline(always)]
+    unsafe fn prefetch(p: *const f32) {
+        unsafe { std::arch::asm!("prfm pldl1keep, [{}]", in(reg) p, options(nostack, preserves_flags, readonly)) }
+    }
+    #[inline(always)]
+    unsafe fn prefetch_far(p: *const f32) {
+        unsafe { std::arch::asm!("prfm pldl2keep, [{}]", in(reg) p, options(nostack, preserves_flags, readonly)) }
+    }
+}
 
 /// Eight values for the compiler to make the best of.
 #[derive(Clone, Copy)]

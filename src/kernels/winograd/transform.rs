@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use super::{IN, OUT};
 use crate::kernels::gemm::Tail;
+#[cfg(target_arch = "aarch64")]
+use crate::kernels::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use crate::kernels::simd::{Avx2, Avx512};
 use crate::kernels::simd::{Isa, Portable, Simd};
@@ -20,6 +22,8 @@ pub(super) unsafe fn input(isa: Isa, pointers: &[[*const f32; IN]; IN], channels
             Isa::Amx | Isa::Avx512 => input_avx512(pointers, channels, v, plane),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => input_avx2(pointers, channels, v, plane),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => input_body::<Neon>(pointers, channels, v, plane),
             _ => input_body::<Portable>(pointers, channels, v, plane),
         }
     }
@@ -46,6 +50,8 @@ pub(super) unsafe fn output(
             Isa::Amx | Isa::Avx512 => output_avx512(y, plane, columns, to, at, tail),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => output_avx2(y, plane, columns, to, at, tail),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => output_body::<Neon>(y, plane, columns, to, at, tail),
             _ => output_body::<Portable>(y, plane, columns, to, at, tail),
         }
     }
