@@ -236,12 +236,22 @@ pub struct ModelArgs {
     /// bf16 makes the heads faster on CPUs with AMX (Intel's Xeons since 2023), and moves boxes by a fraction of a pixel
     #[arg(long, env, value_enum, default_value = "f32", value_name = "DTYPE")]
     pub model_dtype: Dtype,
+    /// Whether regions' edges move to where the ink ends: yes, no, or auto, as docreader.yaml in the model's folder says
+    #[arg(long, env, value_enum, default_value = "auto", value_name = "WHETHER")]
+    pub snap_to_ink: Choice,
     /// Regions with a lower score are not reported
     #[arg(long, env, default_value_t = 0.3, value_name = "0..1", value_parser = unit)]
     pub score_threshold: f32,
     /// Regions with this score or more are cut out
     #[arg(long, env, default_value_t = 0.9, value_name = "0..1", value_parser = unit)]
     pub crop_min_score: f32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Choice {
+    Auto,
+    Yes,
+    No,
 }
 
 impl ModelArgs {
@@ -251,7 +261,12 @@ impl ModelArgs {
 
     pub fn load(&self) -> anyhow::Result<Detector> {
         let device = rcnn::device(&self.model_device)?;
-        let model = Model::load_with(&self.model_path, &device, self.kernels()).context("MODEL_PATH (--model)")?;
+        let mut model = Model::load_with(&self.model_path, &device, self.kernels()).context("MODEL_PATH (--model)")?;
+        match self.snap_to_ink {
+            Choice::Yes => model.snap_to_ink = true,
+            Choice::No => model.snap_to_ink = false,
+            Choice::Auto => {}
+        }
         Ok(Detector::start(model, self.score_threshold)?)
     }
 }

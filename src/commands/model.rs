@@ -33,6 +33,9 @@ pub struct ImportArgs {
     /// Write weights as f16: half the file; scores move by about 0.001
     #[arg(long)]
     f16: bool,
+    /// Have regions' edges moved to where the ink ends: for classes that are labelled tightly, such as text (writes docreader.yaml)
+    #[arg(long)]
+    snap_to_ink: bool,
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +65,7 @@ fn import(args: &ImportArgs) -> anyhow::Result<()> {
         }
         model.classes = names;
     }
+    model.snap_to_ink = args.snap_to_ink;
     export(&model, &args.config, &args.out, args.f16)?;
     let written = Model::load(&args.out, &Device::Cpu).context("reading back what was written")?;
     print!("{}", describe(&written)?);
@@ -85,7 +89,7 @@ fn describe(model: &Model) -> anyhow::Result<String> {
     let file = std::fs::metadata(&model.weights_path).map(|m| m.len()).unwrap_or(0);
     let input = &model.config.input;
     Ok(format!(
-        "{}\n  weights   {} ({:.1} MB, sha256 {}…)\n  classes   {}\n  input     shortest edge {} px, longest at most {} px, {:?}\n  memory    {:.1} MB of weights in f32\n\n{}",
+        "{}\n  weights   {} ({:.1} MB, sha256 {}…)\n  classes   {}\n  input     shortest edge {} px, longest at most {} px, {:?}\n  memory    {:.1} MB of weights in f32\n  edges     {}\n\n{}",
         summary.architecture,
         model.weights_path.display(),
         file as f64 / 1e6,
@@ -95,6 +99,7 @@ fn describe(model: &Model) -> anyhow::Result<String> {
         input.max_size_test,
         input.format,
         summary.bytes as f64 / 1e6,
+        if model.snap_to_ink { "moved to where the ink ends (docreader.yaml)" } else { "as the network says" },
         table::format(&["part", "parameters"], &rows),
     ))
 }

@@ -1,7 +1,8 @@
 //! Detectron2's Faster and Mask R-CNN on candle: pixels in, detections out.
 //!
 //! The layers, their key names and the order of operations follow Detectron2 (`detectron2/modeling`), so a
-//! `model_final.pth` and its `config.yaml` give the same numbers here as there. This module knows nothing of documents,
+//! `model_final.pth` and its `config.yaml` give the same numbers here as there, unless the model's folder asks for more
+//! ([`Model::snap_to_ink`]). This module knows nothing of documents,
 //! queues or storage and can be used on its own:
 //!
 //! ```no_run
@@ -25,6 +26,7 @@ mod cpu;
 mod error;
 mod fpn;
 pub mod image_input;
+mod ink;
 mod layers;
 pub mod mask;
 mod model;

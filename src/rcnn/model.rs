@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::Device;
 use image::RgbImage;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::boxes::Box2;
@@ -14,10 +15,29 @@ use super::config::Config;
 use super::cpu::{Cpu, Dtype, Memory, Watch};
 use super::mask::{self, Rle};
 use super::network::{Network, Output};
-use super::{Error, Result, Stop};
+use super::{Error, Result, Stop, ink};
 
 /// The files that weights may be in, in the order in which they are looked for.
 const WEIGHTS: [&str; 3] = ["model.safetensors", "model_final.safetensors", "model_final.pth"];
+
+/// What docreader does beyond Detectron2, in the model's folder.
+pub(super) const EXTRAS: &str = "docreader.yaml";
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", default, deny_unknown_fields)]
+pub(super) struct Extras {
+    pub snap_to_ink: bool,
+}
+
+impl Extras {
+    fn read(path: &Path) -> Result<Self> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => serde_yaml_ng::from_str(&text).map_err(|e| Error::file(path, e)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(e) => Err(Error::file(path, e)),
+        }
+    }
+}
 
 /// One region of an image.
 #[derive(Debug, Clone)]
@@ -67,6 +87,8 @@ pub struct Model {
     pub sha256: String,
     /// The folder's name.
     pub name: String,
+    /// Moves the edges of regions to where the ink ends, as `docreader.yaml` may say.
+    pub snap_to_ink: bool,
     pub weights_path: PathBuf,
     engine: Engine,
     checkpoint: Arc<Checkpoint>,
@@ -75,7 +97,7 @@ pub struct Model {
 
 impl Model {
     /// Loads a folder that holds `config.yaml`, the weights (`model.safetensors` or `model_final.pth`) and, if the classes are
-    /// to have names, `classes.txt` with one a line.
+    /// to have names, `classes.txt` with one a line. `docreader.yaml` may hold what Detectron2 has no key for.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
         Self::load_with(folder, device, Kernels::default())
     }
@@ -93,6 +115,7 @@ impl Model {
             .ok_or_else(|| Error::file(folder, format!("no weights in it; looked for {}", WEIGHTS.join(", "))))?;
         let mut model = Self::load_files(&weights, &folder.join("config.yaml"), device, kernels)?;
         model.classes = read_classes(&folder.join("classes.txt"), model.classes)?;
+        model.snap_to_ink = Extras::read(&folder.join(EXTRAS))?.snap_to_ink;
         let folder = folder.canonicalize().map_err(|e| Error::file(folder, e))?;
         model.name = folder.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
         Ok(model)
@@ -129,6 +152,7 @@ impl Model {
             classes,
             sha256: sha256?,
             name: "model".into(),
+            snap_to_ink: false,
             weights_path: weights.to_owned(),
             config,
             engine,
@@ -192,6 +216,10 @@ impl Model {
             detections.push(Detection { class_id: instances.classes[i], score: instances.scores[i], box_px, mask });
         }
         mark("paste");
+        if self.snap_to_ink {
+            detections = ink::snap(image, detections);
+            mark("ink");
+        }
         Ok(detections)
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::model::Model;
+use super::model::{EXTRAS, Extras, Model};
 use super::{Error, Result};
 
 /// Parameters of one part of the network.
@@ -73,6 +73,10 @@ pub fn export(model: &Model, config: &Path, folder: &Path, half: bool) -> Result
     let text = std::fs::read(config).map_err(|e| Error::file(config, e))?;
     write("config.yaml", &text)?;
     write("classes.txt", (model.classes.join("\n") + "\n").as_bytes())?;
+    if model.snap_to_ink {
+        let extras = serde_yaml_ng::to_string(&Extras { snap_to_ink: true }).map_err(|e| Error::file(folder, e))?;
+        write(EXTRAS, extras.as_bytes())?;
+    }
     // Written last and renamed, so a folder with weights is a whole model.
     let part = folder.join("model.safetensors.part");
     candle_core::safetensors::save(&tensors, &part)?;

@@ -54,6 +54,29 @@ fn an_exported_model_predicts_the_same() {
 }
 
 #[test]
+fn a_folder_may_ask_for_edges_at_the_ink() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut model = Model::load(&fixture(""), &Device::Cpu).unwrap();
+    model.snap_to_ink = true;
+    let out = dir.path().join("tight");
+    export(&model, &fixture("config.yaml"), &out, true).unwrap();
+    let mut tight = Model::load(&out, &Device::Cpu).unwrap();
+    assert!(tight.snap_to_ink);
+    let image = image::open(fixture("page1.png")).unwrap().to_rgb8();
+    let moved = tight.predict(&image, 0.3).unwrap();
+    tight.snap_to_ink = false;
+    let plain = tight.predict(&image, 0.3).unwrap();
+    let farthest = 0.11 * image.width().max(image.height()) as f32;
+    let kept: Vec<_> = moved.iter().map(|m| plain.iter().find(|p| p.score == m.score).unwrap()).collect();
+    assert!(moved.iter().zip(&kept).any(|(m, p)| m.box_px != p.box_px));
+    assert!(moved.iter().zip(kept).all(|(m, p)| m.box_px.iter().zip(p.box_px).all(|(a, b)| (a - b).abs() < farthest)));
+
+    std::fs::write(out.join("docreader.yaml"), "SNAP_TO_PAPER: true\n").unwrap();
+    let error = Model::load(&out, &Device::Cpu).err().unwrap().to_string();
+    assert!(error.contains("docreader.yaml") && error.contains("SNAP_TO_PAPER"), "{error}");
+}
+
+#[test]
 fn a_config_of_another_training_names_the_key() {
     let dir = tempfile::tempdir().unwrap();
     let weights = fixture("model_final.pth");
