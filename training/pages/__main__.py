@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from .coco import CLASSES
+from .layouts import KINDS, LATEX
 from .make import SHARD, make
 from .preview import pages_of, preview
 
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     maker.add_argument("--count", type=int, required=True, help="pages in all")
     maker.add_argument("--seed", type=int, default=0, help="the same seed makes the same pages; take another for validation pages (default 0)")
     maker.add_argument("--processes", type=int, default=1, help="shards made at once, about one core and 1 GB each (default 1)")
+    maker.add_argument("--kind", choices=[*KINDS, LATEX], help="only documents of this kind (default all)")
     shower = commands.add_parser("preview", help="draw a contact sheet with boxes")
     shower.add_argument("folder", type=Path, help="folder of shards, or one shard")
     shower.add_argument("--out", type=Path, required=True, help="PNG to write")
@@ -61,7 +63,7 @@ def main() -> None:
     """Runs one command."""
     args = parser().parse_args()
     if args.command == "make":
-        make(args.out, args.count, args.seed, args.processes)
+        make(args.out, args.count, args.seed, args.processes, args.kind)
     elif args.command == "preview":
         preview(args.folder, args.out, args.count, args.columns, args.size, args.random, args.kind)
     else:

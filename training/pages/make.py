@@ -13,10 +13,10 @@ import numpy as np
 import pypdfium2 as pdfium
 from tqdm import tqdm
 
-from . import photos
+from . import latex, photos
 from .chromium import Chromium, Sheet
 from .coco import Shard, box_of
-from .layouts import document
+from .layouts import LATEX, document, draw_kind
 from .scan import scan
 
 SHARD = 250
@@ -40,10 +40,18 @@ def save(image: np.ndarray, file: Path, quality: int) -> None:
     cv2.imwrite(str(file), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
-def make_document(browser: Chromium, rng: Random, folder: Path, shard: Shard, most: int) -> int:
+def set_document(browser: Chromium, rng: Random, kind: str) -> tuple[str, bytes, list[Sheet]]:
+    """A document's language, its PDF and the labels of its sheets."""
+    if kind == LATEX:
+        return latex.render(rng)
+    style, html = document(rng, kind)
+    return style.lang, *browser.render(html)
+
+
+def make_document(browser: Chromium, rng: Random, folder: Path, shard: Shard, most: int, kind: str | None = None) -> int:
     """One document's pages into `folder`; returns how many (at most `most`)."""
-    style, kind, html = document(rng)
-    pdf, sheets = browser.render(html)
+    kind = kind or draw_kind(rng)
+    lang, pdf, sheets = set_document(browser, rng, kind)
     done = 0
     for (image, factor), sheet in zip(render_pages(pdf, sheets, rng), sheets, strict=False):
         if done == most:
@@ -59,14 +67,14 @@ def make_document(browser: Chromium, rng: Random, folder: Path, shard: Shard, mo
         boxes = [(name, box) for name, parts in sheet.boxes if (box := box_of(parts, total, width, height))]
         file = f"images/{len(shard.images):05}.jpg"
         save(image, folder / file, int(pixels.integers(30, 91)) if scanned else 93)
-        shard.add(file, width, height, boxes, kind=kind, language=style.lang, scanned=scanned)
+        shard.add(file, width, height, boxes, kind=kind, language=lang, scanned=scanned)
         done += 1
     return done
 
 
-def make_shard(job: tuple[Path, int, int, int]) -> int:
-    """Makes one shard (folder, its number, pages, seed); returns its pages. A finished one is left alone."""
-    folder, number, pages, seed = job
+def make_shard(job: tuple[Path, int, int, int, str | None]) -> int:
+    """Makes one shard (folder, its number, pages, seed, kind); returns its pages. A finished one is left alone."""
+    folder, number, pages, seed, kind = job
     if (folder / "annotations.json").exists():
         return pages
     shutil.rmtree(folder, ignore_errors=True)
@@ -75,16 +83,16 @@ def make_shard(job: tuple[Path, int, int, int]) -> int:
     with Chromium() as browser:
         index = 0
         while len(shard.images) < pages:
-            make_document(browser, Random(f"{seed}/{number}/{index}"), folder, shard, pages - len(shard.images))
+            make_document(browser, Random(f"{seed}/{number}/{index}"), folder, shard, pages - len(shard.images), kind)
             index += 1
     shard.write(folder / "annotations.json")
     return pages
 
 
-def make(out: Path, count: int, seed: int, processes: int) -> None:
-    """Makes `count` pages in shards below `out`; what depends on a seed never depends on `processes`."""
+def make(out: Path, count: int, seed: int, processes: int, kind: str | None = None) -> None:
+    """Makes `count` pages in shards below `out`, of all kinds or of one; what depends on a seed never depends on `processes`."""
     photos.fill_cache()
-    jobs = [(out / f"shard-{i:05}", i, min(SHARD, count - i * SHARD), seed) for i in range((count + SHARD - 1) // SHARD)]
+    jobs = [(out / f"shard-{i:05}", i, min(SHARD, count - i * SHARD), seed, kind) for i in range((count + SHARD - 1) // SHARD)]
     with tqdm(total=count, unit="page", smoothing=0.1) as bar:
         if processes == 1:
             for job in jobs:

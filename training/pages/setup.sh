@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the page factory draws with: Chromium, fonts, word lists, photographs. All of it is free software or
+# Installs what the page factory draws with: Chromium, LaTeX, fonts, word lists, photographs. All of it is free software or
 # free content out of Debian 12 (licences: /usr/share/doc/<package>/copyright). Run as root, once per machine.
 set -eu
 
@@ -24,7 +24,9 @@ words="hunspell-pl hunspell-en-us hunspell-en-gb hunspell-de-de hunspell-fr huns
 photographs="mate-backgrounds gnome-backgrounds plasma-workspace-wallpapers lomiri-wallpapers-16.04
   lomiri-wallpapers-20.04 ukui-wallpapers"
 
+latex="texlive-xetex texlive-latex-recommended texlive-fonts-recommended"
+
 apt-get update
 # shellcheck disable=SC2086 # the lists are meant to be split into words
-DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $browser $serif $sans $mono $other $words $photographs
+DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $browser $serif $sans $mono $other $words $photographs $latex
 fc-cache -f

@@ -32,11 +32,17 @@ KINDS: dict[str, tuple[float, type, int, int]] = {
     "brochure": (7, Press, 2, 5),
     "slides": (6, Slides, 3, 8),
 }
+#: Pages that ..latex makes, and how often
+LATEX, LATEX_SHARE = "latex", 9
 
 
-def document(rng: Random, kind: str | None = None) -> tuple[Style, str, str]:
-    """A document: its style, its kind and its HTML, ready for Chromium."""
-    kind = kind or rng.choices(list(KINDS), [row[0] for row in KINDS.values()])[0]
+def draw_kind(rng: Random) -> str:
+    """A kind of document, as often as KINDS and LATEX_SHARE say."""
+    return rng.choices([*KINDS, LATEX], [*(row[0] for row in KINDS.values()), LATEX_SHARE])[0]
+
+
+def document(rng: Random, kind: str) -> tuple[Style, str]:
+    """A document of one of KINDS: its style and its HTML, ready for Chromium."""
     _, maker, fewest, most = KINDS[kind]
     doc = Doc(rng, kind)
     sheets = maker(doc).make(rng.randint(fewest, most))
@@ -44,4 +50,4 @@ def document(rng: Random, kind: str | None = None) -> tuple[Style, str, str]:
     page_css = css(style)
     if "class=half" in sheets[0]:  # a spread: the paper is two pages wide
         page_css = page_css.replace(f"size:{style.width}px", f"size:{2 * style.width}px")
-    return style, kind, f"<!doctype html><html><head><meta charset=utf-8><style>{page_css}</style></head><body>{''.join(sheets)}</body></html>"
+    return style, f"<!doctype html><html><head><meta charset=utf-8><style>{page_css}</style></head><body>{''.join(sheets)}</body></html>"

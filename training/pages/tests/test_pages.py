@@ -8,7 +8,9 @@ from random import Random
 
 import cv2
 import numpy as np
+import pypdfium2 as pdfium
 
+from pages import latex
 from pages.chromium import Chromium
 from pages.coco import CLASSES, box_of
 from pages.layouts import KINDS, document
@@ -78,7 +80,7 @@ def test_every_kind_prints() -> None:
     """Each kind of document gives as many PDF pages as sheets, with labels."""
     with Chromium() as browser:
         for kind in KINDS:
-            _, _, html = document(Random(f"kind {kind}"), kind)
+            _, html = document(Random(f"kind {kind}"), kind)
             pdf, sheets = browser.render(html)
             assert pdf.startswith(b"%PDF") and len(sheets) == html.count("<section class=sheet")
             assert any(sheet.boxes for sheet in sheets), kind
@@ -96,3 +98,25 @@ def test_annotations_are_coco(made: Path) -> None:
     assert [c["name"] for c in data["categories"]] == CLASSES
     images = {image["id"] for image in data["images"]}
     assert all(a["image_id"] in images and len(a["segmentation"][0]) == 8 and a["area"] > 0 for a in data["annotations"])
+
+
+def test_latex_boxes_hold_all_ink() -> None:
+    """What LaTeX prints is inside the boxes but for footnotes' marks, and a turned-off colour is the same page."""
+    found = set()
+    for seed in range(3):
+        _, pdf, sheets = latex.render(Random(f"latex {seed}"))
+        with pdfium.PdfDocument(pdf) as opened:
+            assert len(opened) == len(sheets)
+            for page, sheet in zip(opened, sheets, strict=True):
+                if not sheet.boxes:
+                    continue
+                grey = page.render(scale=2 * 96 / 72).to_numpy()[:, :, :3].min(2)
+                ink = grey < 128
+                total = ink.sum()
+                for name, (box,) in sheet.boxes:
+                    found.add(name)
+                    x0, y0, x1, y1 = (round(v * 2) for v in box)
+                    assert ink[y0:y1, x0:x1].any(), (seed, name)
+                    ink[max(0, y0 - 3) : y1 + 3, max(0, x0 - 3) : x1 + 3] = False
+                assert ink.sum() < 0.01 * total + 400, (seed, ink.sum(), total)
+    assert {"text", "title", "list"} <= found

@@ -1,0 +1,90 @@
+"""Runs LaTeX twice over a document: in black, which becomes the pages, and with each label's ink in a colour of its own, which becomes the boxes.
+
+Both runs break lines and pages alike, since colours take no room; so the boxes are exact whatever floats, breaks or moves.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pypdfium2 as pdfium
+
+from ..chromium import Sheet
+from .writer import Source, write
+
+SECONDS = 60
+#: of a document, so that it is one of many
+PAGES = 6
+#: pixels a point when boxes are read
+SCALE = 2
+CSS = 96 / 72 / SCALE
+
+
+def render(rng: Random) -> tuple[str, bytes, list[Sheet]]:
+    """The language of a document, its PDF and the labels of its sheets."""
+    source = write(rng)
+    with tempfile.TemporaryDirectory(prefix="latex-") as folder:
+        pages = run(Path(folder), source.text(black=True))
+        coloured = run(Path(folder), source.text(black=False))
+    with pdfium.PdfDocument(coloured) as opened:
+        sheets = [read(page, source) for page in opened]
+    # Sheets without boxes are not kept: beyond the first ones, and where something runs into its neighbour.
+    return source.lang, pages, [
+        sheet if number < PAGES and not collides(sheet) else Sheet(sheet.width, sheet.height, []) for number, sheet in enumerate(sheets)
+    ]
+
+
+def collides(sheet: Sheet) -> bool:
+    """Whether two boxes share more than a tenth of the smaller one, as where a table is too wide for its column."""
+    boxes = np.array([part for _, (part,) in sheet.boxes]).reshape(-1, 4)
+    shared = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    part = shared.clip(0).prod(2) / np.minimum(areas[:, None], areas[None, :])
+    return bool((np.triu(part, 1) > 0.1).any())
+
+
+def run(folder: Path, text: str) -> bytes:
+    """XeLaTeX, once. Raises RuntimeError with the log's first complaint."""
+    (folder / "page.tex").write_text(text)
+    command = ["xelatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "page.tex"]
+    try:
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS)
+    except FileNotFoundError:
+        raise SystemExit("xelatex is not installed; run sh pages/setup.sh as root") from None
+    if done.returncode:
+        log = done.stdout.decode("utf-8", "replace")
+        raise RuntimeError("LaTeX: " + next((line for line in log.splitlines() if line.startswith("!") or "fatal" in line), log[-300:]))
+    return (folder / "page.pdf").read_bytes()
+
+
+def read(page: pdfium.PdfPage, source: Source) -> Sheet:
+    """The boxes of a page out of its colours."""
+    bitmap = page.render(scale=SCALE, rev_byteorder=True, no_smoothtext=True, no_smoothimage=True, no_smoothpath=True)
+    pixels = bitmap.to_numpy()[:, :, :3].astype(np.int32)
+    codes = pixels[:, :, 0] << 16 | pixels[:, :, 1] << 8 | pixels[:, :, 2]
+    rows, columns = np.nonzero(codes != 0xFFFFFF)
+    codes = codes[rows, columns]
+    height, width = pixels.shape[:2]
+    boxes = []
+    for code in np.unique(codes).tolist():
+        name = source.names.get(code)
+        if name is None:
+            continue
+        x, y = columns[codes == code], rows[codes == code]
+        for part in split(x, source.columns, width):
+            box = [x[part].min(), y[part].min(), x[part].max() + 1, y[part].max() + 1]
+            boxes.append((name, [[float(v) * CSS for v in box]]))
+    return Sheet(width * CSS, height * CSS, boxes)
+
+
+def split(x: np.ndarray, columns: int, width: int) -> list[np.ndarray]:
+    """Which pixels are in the left and in the right column, of what goes on from one to the other."""
+    gutter = (x > width / 2 - 4) & (x < width / 2 + 4)
+    left = x < width / 2
+    if columns == 1 or gutter.any() or left.all() or not left.any():
+        return [np.ones(len(x), bool)]
+    return [left, ~left]
