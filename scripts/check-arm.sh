@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 target=aarch64-unknown-linux-gnu
 if ! command -v qemu-aarch64 >/dev/null || ! command -v aarch64-linux-gnu-gcc >/dev/null; then
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+  $sudo apt-get update
   $sudo apt-get install -y --no-install-recommends qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 fi
 rustup target add $target

@@ -259,15 +259,19 @@ impl ModelArgs {
         Kernels::Own(self.model_memory, self.model_dtype)
     }
 
-    pub fn load(&self) -> anyhow::Result<Detector> {
+    pub fn model(&self, kernels: Kernels) -> anyhow::Result<Model> {
         let device = rcnn::device(&self.model_device)?;
-        let mut model = Model::load_with(&self.model_path, &device, self.kernels()).context("MODEL_PATH (--model)")?;
+        let mut model = Model::load_with(&self.model_path, &device, kernels).context("MODEL_PATH (--model)")?;
         match self.snap_to_ink {
             Choice::Yes => model.snap_to_ink = true,
             Choice::No => model.snap_to_ink = false,
             Choice::Auto => {}
         }
-        Ok(Detector::start(model, self.score_threshold)?)
+        Ok(model)
+    }
+
+    pub fn load(&self) -> anyhow::Result<Detector> {
+        Ok(Detector::start(self.model(self.kernels())?, self.score_threshold)?)
     }
 }
 

@@ -36,10 +36,9 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
 }
 
 fn measure(args: &BenchArgs, page: &image::RgbImage) -> anyhow::Result<String> {
-    let device = rcnn::device(&args.model.model_device)?;
     let started = Instant::now();
     let kernels = if args.candle { Kernels::Candle } else { args.model.kernels() };
-    let model = Model::load_with(&args.model.model_path, &device, kernels).context("MODEL_PATH (--model)")?;
+    let model = args.model.model(kernels)?;
     let load = started.elapsed();
     let isa = Isa::best();
     let peak = kernels::peak(isa);

@@ -8,7 +8,7 @@ use crate::rcnn::{Device, Kernels, Model, Summary, export};
 
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
-    /// Convert a Detectron2 checkpoint: writes model.safetensors, config.yaml and classes.txt
+    /// Convert a Detectron2 checkpoint: writes model.safetensors, config.yaml, classes.txt and docreader.yaml
     Import(ImportArgs),
     /// Describe a model: architecture, classes, parameters, memory
     Info(InfoArgs),
@@ -33,7 +33,7 @@ pub struct ImportArgs {
     /// Write weights as f16: half the file; scores move by about 0.001
     #[arg(long)]
     f16: bool,
-    /// Have regions' edges moved to where the ink ends: for classes that are labelled tightly, such as text (writes docreader.yaml)
+    /// Have regions' edges moved to where the ink ends: for classes that are labelled tightly, such as text
     #[arg(long)]
     snap_to_ink: bool,
 }

@@ -2,8 +2,8 @@
 //!
 //! A detector says where a line of text is to within a pixel or two of a page that it sees reduced to half or a third; a line is ten pixels high
 //! there, so each pixel costs a tenth of the overlap, and letters are cut. The page itself knows better: an edge that cuts ink moves outwards to
-//! where the ink ends, one in the white moves inwards to where it begins, neither farther than a line or so. Where there is no such place nearby (a
-//! photograph, a page's picture), the edge stays.
+//! where the ink ends, one in the white moves inwards to where it begins: up and down by a line or so at most, to the sides by a few words. Where
+//! there is no such place nearby (a photograph, a page's picture), the edge stays. A little white is left all around.
 
 use std::ops::Range;
 
@@ -80,8 +80,9 @@ impl Page {
 
     /// What most of a frame around a region is, such as a coloured panel, or else the page's paper.
     fn paper_around(&self, x: &Range<usize>, y: &Range<usize>, frame: usize) -> u8 {
-        /// Values that count as one.
+        /// Values that are counted as one, and how many such counts around the largest are the same colour, on either side.
         const ALIKE: usize = 8;
+        const AROUND: usize = 2;
         let outer_x = x.start.saturating_sub(frame)..(x.end + frame).min(self.width);
         let outer_y = y.start.saturating_sub(frame)..(y.end + frame).min(self.height);
         let row = |y: usize, x: Range<usize>| &self.luma[y * self.width..][x];
@@ -93,11 +94,10 @@ impl Page {
             row(line, before).iter().chain(row(line, after))
         });
         let counts = histogram(pixels);
-        let alike = counts.chunks(ALIKE).map(|counts| counts.iter().sum::<u32>());
-        match alike.enumerate().max_by_key(|&(_, count)| count) {
-            Some((i, count)) if count * 2 > counts.iter().sum() => (i * ALIKE + ALIKE / 2) as u8,
-            _ => self.paper,
-        }
+        let alike: Vec<u32> = counts.chunks(ALIKE).map(|counts| counts.iter().sum()).collect();
+        let most = (0..alike.len()).max_by_key(|&i| alike[i]).unwrap_or_default();
+        let same = alike[most.saturating_sub(AROUND)..(most + AROUND + 1).min(alike.len())].iter().sum::<u32>();
+        if same * 2 > alike.iter().sum() { (most * ALIKE + ALIKE / 2) as u8 } else { self.paper }
     }
 }
 
@@ -110,15 +110,12 @@ fn whole(low: f32, high: f32, length: usize) -> Range<usize> {
 /// Where the ink of a stretch begins and ends, if that is within `reach` of its own ends; `ink` is asked for a line of pixels, and `gap` lines
 /// without any do not end it.
 fn ends(at: &Range<usize>, length: usize, reach: usize, gap: usize, ink: impl Fn(usize) -> bool) -> [Option<usize>; 2] {
-    let begin = end((0..=at.start).rev(), at.start + 1..length, reach, gap, &ink);
-    let last = end(at.end - 1..length, (0..at.end - 1).rev(), reach, gap, &ink);
-    match (begin, last) {
-        (Some(begin), Some(last)) if begin > last => [None, None],
-        (begin, last) => [begin, last.map(|line| line + 1)],
-    }
+    let begin = end((0..=at.start).rev(), at.start + 1..at.end, reach, gap, &ink);
+    let last = end(at.end - 1..length, (at.start..at.end - 1).rev(), reach, gap, &ink);
+    [begin, last.map(|line| line + 1)]
 }
 
-/// The last line of the ink that goes on outwards, or else the first one inwards.
+/// The last line of the ink that goes on outwards from an edge, or, where the edge is in the white, the first one inwards.
 fn end(
     outwards: impl Iterator<Item = usize>,
     inwards: impl Iterator<Item = usize>,
@@ -129,10 +126,10 @@ fn end(
     let (mut last, mut white) = (None, 0);
     for (passed, line) in outwards.enumerate() {
         if passed > reach {
-            return None;
+            return last.filter(|_| white > 0);
         }
         (last, white) = if ink(line) { (Some(line), 0) } else { (last, white + 1) };
-        if white > gap {
+        if white > gap || last.is_none() {
             break;
         }
     }
@@ -186,7 +183,7 @@ mod tests {
         let image = page([100, 200, 401, 212]);
         let around = [99.0, 199.0, 402.0, 213.0];
         assert_eq!(snapped(&image, [96.3, 195.0, 408.9, 220.2]), around, "from the white");
-        assert_eq!(snapped(&image, [104.0, 203.4, 391.0, 209.0]), around, "from within");
+        assert_eq!(snapped(&image, [103.0, 203.4, 389.0, 209.0]), around, "from within");
         assert_eq!(snapped(&image, [70.0, 206.0, 380.0, 216.0]), around, "each its own way");
     }
 
@@ -198,6 +195,13 @@ mod tests {
         assert_eq!(middle, [99.0, 399.0, 301.0, 601.0], "only the margin");
         let empty = snapped(&image, [100.0, 50.0, 300.0, 250.0]);
         assert_eq!(empty, [99.0, 49.0, 301.0, 251.0]);
+    }
+
+    #[test]
+    fn an_edge_never_passes_the_other() {
+        let image = page([100, 70, 401, 82]);
+        assert_eq!(snapped(&image, [100.0, 50.0, 300.0, 60.0]), [99.0, 49.0, 301.0, 61.0], "ink below only");
+        assert_eq!(snapped(&image, [60.0, 70.0, 80.0, 82.0]), [59.0, 69.0, 81.0, 83.0], "ink beside only");
     }
 
     #[test]
@@ -218,7 +222,7 @@ mod tests {
         let mut image = page([100, 200, 161, 212]);
         paint(&mut image, 0, [166, 200, 230, 212], 3);
         paint(&mut image, 0, [260, 200, 350, 212], 3);
-        assert_eq!(snapped(&image, [102.0, 200.0, 149.0, 212.0]), [99.0, 199.0, 231.0, 213.0]);
+        assert_eq!(snapped(&image, [103.0, 200.0, 149.0, 212.0]), [99.0, 199.0, 231.0, 213.0]);
     }
 
     #[test]

@@ -73,10 +73,8 @@ pub fn export(model: &Model, config: &Path, folder: &Path, half: bool) -> Result
     let text = std::fs::read(config).map_err(|e| Error::file(config, e))?;
     write("config.yaml", &text)?;
     write("classes.txt", (model.classes.join("\n") + "\n").as_bytes())?;
-    if model.snap_to_ink {
-        let extras = serde_yaml_ng::to_string(&Extras { snap_to_ink: true }).map_err(|e| Error::file(folder, e))?;
-        write(EXTRAS, extras.as_bytes())?;
-    }
+    let extras = Extras { snap_to_ink: model.snap_to_ink };
+    write(EXTRAS, serde_yaml_ng::to_string(&extras).map_err(|e| Error::file(folder, e))?.as_bytes())?;
     // Written last and renamed, so a folder with weights is a whole model.
     let part = folder.join("model.safetensors.part");
     candle_core::safetensors::save(&tensors, &part)?;

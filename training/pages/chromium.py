@@ -60,13 +60,16 @@ class Chromium:
 
     def _start(self) -> None:
         self.printed = 0
-        resource.setrlimit(resource.RLIMIT_DATA, (self.MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
-        self.folder = tempfile.TemporaryDirectory(prefix="pages-")
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        if hard == resource.RLIM_INFINITY or hard >= self.MEMORY:
+            resource.setrlimit(resource.RLIMIT_DATA, (self.MEMORY, hard))
+        self.folder = tempfile.TemporaryDirectory(prefix="pages-", ignore_cleanup_errors=True)
         self.driver = sync_playwright().start()
         self.context = self.driver.chromium.launch_persistent_context(
             str(Path(self.folder.name) / "profile"),
             executable_path=self.executable,
             headless=True,
+            timeout=120_000,
             args=FLAGS,
             viewport={"width": 1700, "height": 1500},
         )
@@ -89,6 +92,7 @@ class Chromium:
             try:
                 return self._render(html)
             except Error:
+                self._kill()
                 self._restart()
         return self._render(html)
 

@@ -11,6 +11,7 @@ from random import Random
 import cv2
 import numpy as np
 import pypdfium2 as pdfium
+from playwright.sync_api import Error
 from tqdm import tqdm
 
 from . import latex, photos
@@ -83,7 +84,11 @@ def make_shard(job: tuple[Path, int, int, int, str | None]) -> int:
     with Chromium() as browser:
         index = 0
         while len(shard.images) < pages:
-            make_document(browser, Random(f"{seed}/{number}/{index}"), folder, shard, pages - len(shard.images), kind)
+            name = f"{seed}/{number}/{index}"
+            try:
+                make_document(browser, Random(name), folder, shard, pages - len(shard.images), kind)
+            except (RuntimeError, Error) as error:  # one that cannot be made must not end a run of hours
+                tqdm.write(f"document {name} is left out: {error}")
             index += 1
     shard.write(folder / "annotations.json")
     return pages
@@ -92,6 +97,8 @@ def make_shard(job: tuple[Path, int, int, int, str | None]) -> int:
 def make(out: Path, count: int, seed: int, processes: int, kind: str | None = None) -> None:
     """Makes `count` pages in shards below `out`, of all kinds or of one; what depends on a seed never depends on `processes`."""
     photos.fill_cache()
+    if not shutil.which("xelatex"):
+        raise SystemExit("xelatex is not installed; run sh pages/setup.sh as root")
     jobs = [(out / f"shard-{i:05}", i, min(SHARD, count - i * SHARD), seed, kind) for i in range((count + SHARD - 1) // SHARD)]
     with tqdm(total=count, unit="page", smoothing=0.1) as bar:
         if processes == 1:

@@ -3,7 +3,7 @@
 # free content out of Debian 12 (licences: /usr/share/doc/<package>/copyright). Run as root, once per machine.
 set -eu
 
-browser="chromium"
+browser="chromium procps"
 
 serif="fonts-liberation fonts-texgyre fonts-ebgaramond fonts-linuxlibertine fonts-crosextra-caladea fonts-vollkorn
   fonts-cmu fonts-lmodern fonts-sil-gentium-basic fonts-sil-charis fonts-gfs-didot fonts-gfs-artemisia fonts-junicode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from urllib.parse import unquote
 
 from .. import photos
 from ..fonts import families
@@ -40,8 +41,8 @@ class Source:
     def text(self, black: bool) -> str:
         """The document in black, or in its colours."""
         colours = (f"\\definecolor{{L{code}}}{{HTML}}{{{0 if black else code:06X}}}" for code in self.names)
-        picture = r"\includegraphics[width=#2,height=#3]{#4}" if black else r"{#1\rule{#2}{#3}}"
-        define = rf"\newcommand{{\pic}}[4]{{{picture}}}"
+        picture = r"\includegraphics[width=#2,height=#3]{#4}" if black else r"\rule{#2}{#3}"
+        define = rf"\newcommand{{\pic}}[4]{{{{#1{picture}}}}}"
         return "\n".join([*self.preamble, *colours, define, r"\begin{document}", *self.body, r"\end{document}"])
 
 
@@ -75,12 +76,13 @@ class Writer:
             roman = "Latin Modern Roman"
         elif rng.random() < 0.3:
             roman = "CMU Serif"
+        sans = rng.choice([name for name in families("sans", out.lang) if not name.startswith(TYPE1)])
         look = self.heading_look
         out.preamble += [
             rf"\documentclass[{size}pt{twocolumn}]{{article}}",
             rf"\usepackage[{paper},hmargin={margin:.3f}\paperwidth,vmargin={rng.uniform(0.08, 0.14):.3f}\paperheight]{{geometry}}",
             r"\usepackage{fontspec,amsmath,xcolor,graphicx,booktabs,array,fancyhdr}",
-            rf"\setmainfont{{{roman}}}",
+            rf"\setmainfont{{{roman}}}\setsansfont{{{sans}}}",
             r"\makeatletter",
             rf"\renewcommand\section{{\@startsection{{section}}{{1}}{{0pt}}{{-3ex plus -1ex}}{{1.5ex}}{{\normalfont{look}}}}}",
             rf"\renewcommand\subsection{{\@startsection{{subsection}}{{2}}{{0pt}}{{-2.4ex plus -1ex}}{{1ex}}{{\normalfont{look.replace('Large', 'large')}\normalsize}}}}",
@@ -203,7 +205,7 @@ class Writer:
         """A photograph with its caption."""
         rng = self.rng
         width = rng.uniform(0.4, 1.0)
-        file = rng.choice(photos.files()).removeprefix("file://")
+        file = unquote(rng.choice(photos.files()).removeprefix("file://"))
         picture = rf"\pic{{{self.out.colour('figure')}}}{{{width:.2f}\linewidth}}{{{width * rng.uniform(0.4, 0.9):.2f}\linewidth}}{{{file}}}"
         return self.afloat("figure", picture)
 
