@@ -2,13 +2,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use clap::Args;
 
 use super::table;
 use crate::config::{ModelArgs, RenderArgs};
 use crate::kernels::{self, Isa};
-use crate::rcnn::{self, Kernels, Model};
+use crate::rcnn::Kernels;
 
 #[derive(Debug, Args)]
 pub struct BenchArgs {
