@@ -24,8 +24,17 @@ def detect(app: Path, model: Path, pages: list[Page], threshold: float) -> list[
 
 
 def _detect(app: Path, model: Path, image: Path, threshold: float) -> list[Found]:
-    command = [app, "detect", image, "--json", "--model", model, "--score-threshold", str(threshold), "--crop-min-score", "1"]
-    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if run.returncode:
-        raise SystemExit(f"app detect {image}: {run.stderr.strip()}")
-    return [Found(d["label"], d["score"], d["box_px"]) for d in json.loads(run.stdout)["pages"][0]["detections"]]
+    try:
+        (page,) = run(app, model, image, threshold)
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from None
+    return [Found(d["label"], d["score"], d["box_px"]) for d in page["detections"]]
+
+
+def run(app: Path, model: Path, file: Path, threshold: float) -> list[dict]:
+    """The pages of `app detect --json`. Raises RuntimeError with what it says on failure."""
+    command = [app, "detect", file, "--json", "--model", model, "--score-threshold", str(threshold), "--crop-min-score", "1"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise RuntimeError(f"app detect {file}: {done.stderr.strip()}")
+    return json.loads(done.stdout)["pages"]

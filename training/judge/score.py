@@ -80,14 +80,15 @@ def agreement(page: Page, regions: list[Found], classes: list[str], score: float
     hits = 0
     for region in regions:
         for box, c in free:
-            if classes[c] == region.label and _iou(region.box, box) >= 0.5:
+            if classes[c] == region.label and iou(region.box, box) >= 0.5:
                 free.remove((box, c))
                 hits += 1
                 break
     return 2 * hits / max(1, len(regions) + len(page.boxes))
 
 
-def _iou(a: list[float], b: list[float]) -> float:
+def iou(a: list[float], b: list[float]) -> float:
+    """Shared area over all area of two boxes (x0, y0, x1, y1)."""
     w, h = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     if w <= 0 or h <= 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""The command line: `python -m pages make|preview|count`, run from training/."""
+"""The command line: `python -m pages make|tagged|preview|count`, run from training/."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 from .coco import CLASSES
 from .layouts import KINDS, LATEX
-from .make import SHARD, make
+from .make import SHARD, make, make_tagged
 from .preview import pages_of, preview
 
 EXAMPLES = """examples:
   python -m pages make --out /data/pages --count 10000 --seed 1 --processes 2
+  python -m pages tagged exports/*.pdf --out /data/own           # pages of your own PDFs that Word or LibreOffice tagged
   python -m pages preview /data/pages --out sheet.png            # the first pages, boxes drawn in
   python -m pages preview /data/pages --out sheet.png --random 7 --kind invoice
   python -m pages count /data/pages                              # boxes by class, pages by kind
@@ -36,6 +37,15 @@ def parser() -> argparse.ArgumentParser:
     maker.add_argument("--seed", type=int, default=0, help="the same seed makes the same pages; take another for validation pages (default 0)")
     maker.add_argument("--processes", type=int, default=1, help="shards made at once, about one core and 1 GB each (default 1)")
     maker.add_argument("--kind", choices=[*KINDS, LATEX], help="only documents of this kind (default all)")
+    tagged = commands.add_parser(
+        "tagged",
+        help="take pages of tagged PDFs",
+        description="Takes pages of PDFs whose producer tagged them (Word and LibreOffice do when they export): the tags become labels. "
+        "Pages with ink outside the tags, or with regions that run into each other, are left out. Look at the result: labels are as true as the tags.",
+    )
+    tagged.add_argument("files", type=Path, nargs="+", metavar="PDF")
+    tagged.add_argument("--out", type=Path, required=True, help="folder for shard-00000, shard-00001, …, one a file")
+    tagged.add_argument("--seed", type=int, default=0, help="which pages are scanned, and how (default 0)")
     shower = commands.add_parser("preview", help="draw a contact sheet with boxes")
     shower.add_argument("folder", type=Path, help="folder of shards, or one shard")
     shower.add_argument("--out", type=Path, required=True, help="PNG to write")
@@ -64,6 +74,8 @@ def main() -> None:
     args = parser().parse_args()
     if args.command == "make":
         make(args.out, args.count, args.seed, args.processes, args.kind)
+    elif args.command == "tagged":
+        make_tagged(args.out, args.files, args.seed)
     elif args.command == "preview":
         preview(args.folder, args.out, args.count, args.columns, args.size, args.random, args.kind)
     else:

@@ -7,11 +7,12 @@ import resource
 import subprocess
 import tempfile
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from playwright.sync_api import Error, sync_playwright
+
+from .sheet import Sheet
 
 LABELS = (Path(__file__).parent / "labels.js").read_text()
 FLAGS = [
@@ -26,15 +27,6 @@ FLAGS = [
     "--font-render-hinting=none",
     "--allow-file-access-from-files",
 ]
-
-
-@dataclass
-class Sheet:
-    """Labels of one sheet: its size and its boxes, each a class name and the rectangles (x0, y0, x1, y1) of its parts, in CSS pixels."""
-
-    width: float
-    height: float
-    boxes: list[tuple[str, list[list[float]]]]
 
 
 class Chromium:

@@ -12,13 +12,15 @@ import cv2
 import numpy as np
 import pypdfium2 as pdfium
 from playwright.sync_api import Error
+from pypdfium2 import PdfiumError
 from tqdm import tqdm
 
-from . import latex, photos
-from .chromium import Chromium, Sheet
+from . import latex, photos, tagged
+from .chromium import Chromium
 from .coco import Shard, box_of
 from .layouts import LATEX, document, draw_kind
 from .scan import scan
+from .sheet import Sheet
 
 SHARD = 250
 SCANNED = 0.4
@@ -53,6 +55,11 @@ def make_document(browser: Chromium, rng: Random, folder: Path, shard: Shard, mo
     """One document's pages into `folder`; returns how many (at most `most`)."""
     kind = kind or draw_kind(rng)
     lang, pdf, sheets = set_document(browser, rng, kind)
+    return add_pages(pdf, sheets, rng, folder, shard, most, kind=kind, language=lang)
+
+
+def add_pages(pdf: bytes, sheets: list[Sheet], rng: Random, folder: Path, shard: Shard, most: int, **facts: object) -> int:
+    """The sheets that have boxes, some of them as a scanner sees them; returns how many (at most `most`)."""
     done = 0
     for (image, factor), sheet in zip(render_pages(pdf, sheets, rng), sheets, strict=False):
         if done == most:
@@ -68,7 +75,7 @@ def make_document(browser: Chromium, rng: Random, folder: Path, shard: Shard, mo
         boxes = [(name, box) for name, parts in sheet.boxes if (box := box_of(parts, total, width, height))]
         file = f"images/{len(shard.images):05}.jpg"
         save(image, folder / file, int(pixels.integers(30, 91)) if scanned else 93)
-        shard.add(file, width, height, boxes, kind=kind, language=lang, scanned=scanned)
+        shard.add(file, width, height, boxes, scanned=scanned, **facts)
         done += 1
     return done
 
@@ -108,3 +115,25 @@ def make(out: Path, count: int, seed: int, processes: int, kind: str | None = No
         with multiprocessing.get_context("spawn").Pool(processes) as pool:
             for pages in pool.imap_unordered(make_shard, jobs):
                 bar.update(pages)
+
+
+def make_tagged(out: Path, files: list[Path], seed: int) -> None:
+    """A shard of each tagged PDF's pages below `out`; says which files gave none."""
+    for number, file in enumerate(tqdm(files, unit="file")):
+        folder = out / f"shard-{number:05}"
+        if (folder / "annotations.json").exists():
+            continue
+        try:
+            pdf = file.read_bytes()
+            sheets = tagged.sheets(pdf)
+        except (OSError, PdfiumError) as error:
+            tqdm.write(f"{file}: {error}")
+            continue
+        usable = sum(bool(sheet.boxes) for sheet in sheets)
+        tqdm.write(f"{file}: {usable} of {len(sheets)} pages")
+        if usable:
+            shutil.rmtree(folder, ignore_errors=True)
+            (folder / "images").mkdir(parents=True)
+            shard = Shard()
+            add_pages(pdf, sheets, Random(f"{seed}/{number}"), folder, shard, len(sheets), kind="tagged", source=file.name)
+            shard.write(folder / "annotations.json")

@@ -13,7 +13,7 @@ from random import Random
 import numpy as np
 import pypdfium2 as pdfium
 
-from ..chromium import Sheet
+from ..sheet import Sheet
 from .writer import Source, write
 
 SECONDS = 300  # one takes a second or two; a busy machine must not change what is made
@@ -34,18 +34,7 @@ def render(rng: Random) -> tuple[str, bytes, list[Sheet]]:
     with pdfium.PdfDocument(coloured) as opened:
         sheets = [read(page, source) for page in opened]
     # Sheets without boxes are not kept: beyond the first ones, and where something runs into its neighbour.
-    return source.lang, pages, [
-        sheet if number < PAGES and not collides(sheet) else Sheet(sheet.width, sheet.height, []) for number, sheet in enumerate(sheets)
-    ]
-
-
-def collides(sheet: Sheet) -> bool:
-    """Whether two boxes share more than a tenth of the smaller one, as where a table is too wide for its column."""
-    boxes = np.array([part for _, (part,) in sheet.boxes]).reshape(-1, 4)
-    shared = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:]) - np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    part = shared.clip(0).prod(2) / np.minimum(areas[:, None], areas[None, :])
-    return bool((np.triu(part, 1) > 0.1).any())
+    return source.lang, pages, [sheet if number < PAGES and not sheet.collides() else sheet.emptied() for number, sheet in enumerate(sheets)]
 
 
 def run(folder: Path, text: str) -> bytes:
