@@ -39,6 +39,9 @@ class Doc:
         self.nested = rng.choice([0.05, 0.1, 0.1, 0.4])  # how many items have a list inside
         self.equation_align = rng.choices(["center", "start"], [85, 15])[0]
         self.equation_number = rng.choices(["right", "left", "none"], [70, 6, 24])[0]
+        self.number_gap = rng.choices([0, 0.5, 1, 1.7, 2.6], [35, 15, 25, 15, 10])[0]  # em between a heading's number and its words
+        self.caption_label = f"color:{self.style.accent}" if rng.random() < 0.25 else ""
+        self.sourced = 0.6 if rng.random() < 0.25 else 0.05  # how many tables and figures say below where they are from
 
     # -- words ---------------------------------------------------------------------------------------------------------
 
@@ -79,7 +82,8 @@ class Doc:
         self.sections[level:] = [0] * (3 - level)
         if look.numbered:
             number = ".".join(str(n) for n in self.sections[:level])
-            words = f"{number}{rng.choice(['', '.'])} {words}"
+            gap = f"<span style='display:inline-block;width:{self.number_gap}em'></span>" if self.number_gap else " "
+            words = f"{number}{rng.choice(['', '.'])}{gap}{words}"
         return f"<div class=h{level} data-l=title>{words}</div>"
 
     def flat(self, lines: list[str], css: str = "") -> str:
@@ -139,7 +143,7 @@ class Doc:
         name = self.text.names[0 if of == "table" else 1]
         label = f"{name} {self.counters[of]}{rng.choice(['.', ':', '.'])}"
         if self.style.caption_bold_label:
-            label = f"<b>{label}</b>"
+            label = f"<b style='{self.caption_label}'>{label}</b>"
         words = self.text.phrase(2, 9) if rng.random() < 0.6 else self.running(rng.randint(60, 330))
         return f"<div class=cap data-l=caption>{label} {words}</div>"
 
@@ -150,8 +154,13 @@ class Doc:
             return f"<div class=unit style='break-inside:auto'>{table}</div>"
         caption = self.caption("table")
         body = caption + table if self.style.caption_above_tables else table + caption
-        source = f"<div class=note data-l=text>{self.text.phrase(2, 8)}</div>" if self.rng.random() < 0.1 else ""
-        return f"<div class=unit>{body}{source}</div>"
+        return f"<div class=unit>{body}{self.source()}</div>"
+
+    def source(self) -> str:
+        """Where a table or figure is from, if it says so."""
+        if self.rng.random() > self.sourced:
+            return ""
+        return f"<div class=note data-l=text style='margin-top:4px'>{self.text.word().capitalize()}: {self.text.phrase(2, 12)}.</div>"
 
     def picture(self, width: float, height: float, kind: str | None = None) -> str:
         """A picture without a label: photograph, chart or drawing of the given size."""
@@ -185,7 +194,7 @@ class Doc:
             margin = rng.choice(["0 auto", "0 auto", "0"])
             body = f"<div style='width:{w:.0f}px;margin:{margin}' data-l=figure>{self.picture(w, h, kind)}</div>"
         caption = self.caption("figure") if rng.random() < captioned else ""
-        return f"<div class=unit>{caption + body if self.style.caption_above_figures else body + caption}</div>"
+        return f"<div class=unit>{caption + body if self.style.caption_above_figures else body + caption}{self.source()}</div>"
 
     def beside(self, width: float, height: float, kind: str | None) -> str:
         """A figure with its caption at its side."""

@@ -197,7 +197,7 @@ def draw_style(rng: Random, kind: str) -> Style:
             ]
         ),
         caption_above_tables=rng.random() < 0.72,
-        caption_above_figures=rng.random() < 0.12,
+        caption_above_figures=rng.random() < 0.25,
         caption_bold_label=rng.random() < 0.4,
     )
     if kind == "slides" and rng.random() < 0.2:
