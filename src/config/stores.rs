@@ -1,0 +1,112 @@
+//! Where rows and objects are kept.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
+
+use super::{Secret, require};
+use crate::storage::{Storage, StorageSettings};
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseArgs {
+    /// PostgreSQL, such as postgres://user:password@host/database
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<Secret>,
+    /// Connections at most, 4 or more
+    #[arg(long, env, default_value_t = 5, value_name = "N")]
+    pub database_max_connections: u32,
+}
+
+impl DatabaseArgs {
+    pub async fn connect(&self) -> anyhow::Result<PgPool> {
+        let url =
+            require(&self.database_url, "DATABASE_URL", "postgres://user:password@host/database; `app up` needs none")?;
+        let options = PgConnectOptions::from_str(&url.0).map_err(|e| {
+            anyhow::anyhow!(
+                "DATABASE_URL is no PostgreSQL address ({e}); it looks like postgres://user:password@host/database"
+            )
+        })?;
+        let place = format!("{}/{}", options.get_host(), options.get_database().unwrap_or_default());
+        PgPoolOptions::new()
+            // Two listen, in a worker; that leaves as many to work with.
+            .max_connections(self.database_max_connections.max(4))
+            .acquire_timeout(Duration::from_secs(10))
+            // A round trip for nothing while there is much to do; after a pause the server may be another.
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for > Duration::from_secs(1) {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_with(options)
+            .await
+            .with_context(|| {
+                format!("DATABASE_URL: no connection to {place}; is the server up and the password right?")
+            })
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Object storage (S3)")]
+pub struct StorageArgs {
+    #[arg(long, env, hide_env_values = true, value_name = "KEY")]
+    pub aws_access_key_id: Option<Secret>,
+    #[arg(long, env, hide_env_values = true, value_name = "KEY")]
+    pub aws_secret_access_key: Option<Secret>,
+    /// The bucket; it must exist
+    #[arg(long, env, value_name = "NAME")]
+    pub aws_storage_bucket_name: Option<String>,
+    #[arg(long, env, default_value = "us-east-1", value_name = "REGION")]
+    pub aws_region: String,
+    /// An S3 server other than Amazon's, such as http://rustfs:9000
+    #[arg(long, env, value_name = "URL")]
+    pub aws_s3_endpoint_url: Option<String>,
+    /// Where clients reach that server, if not there: for the URLs that they are given
+    #[arg(long, env, value_name = "URL")]
+    pub aws_s3_public_endpoint_url: Option<String>,
+    /// Host that serves the bucket's objects, for the URLs in answers
+    #[arg(long, env, value_name = "HOST")]
+    pub aws_s3_custom_domain: Option<String>,
+    /// Access control list of new objects, such as public-read; none by default, since new buckets refuse them
+    #[arg(long, env, value_name = "ACL")]
+    pub aws_default_acl: Option<String>,
+}
+
+impl StorageArgs {
+    pub fn open(&self) -> anyhow::Result<Storage> {
+        let settings = StorageSettings {
+            bucket: require(&self.aws_storage_bucket_name, "AWS_STORAGE_BUCKET_NAME", "the name of an S3 bucket")?,
+            region: self.aws_region.clone(),
+            endpoint: self.aws_s3_endpoint_url.clone().filter(|s| !s.is_empty()),
+            access_key: require(&self.aws_access_key_id, "AWS_ACCESS_KEY_ID", "the access key of the bucket's user")?.0,
+            secret_key: require(
+                &self.aws_secret_access_key,
+                "AWS_SECRET_ACCESS_KEY",
+                "the secret key of the bucket's user",
+            )?
+            .0,
+            public_endpoint: self.aws_s3_public_endpoint_url.clone().filter(|s| !s.is_empty()),
+            custom_domain: self.aws_s3_custom_domain.clone().filter(|s| !s.is_empty()),
+            acl: self.aws_default_acl.clone().filter(|s| !s.is_empty()),
+        };
+        for (name, url) in
+            [("AWS_S3_ENDPOINT_URL", &settings.endpoint), ("AWS_S3_PUBLIC_ENDPOINT_URL", &settings.public_endpoint)]
+        {
+            if let Some(url) = url
+                && !url.starts_with("http://")
+                && !url.starts_with("https://")
+            {
+                bail!("{name}={url} is no URL; it looks like http://host:9000");
+            }
+        }
+        Storage::new(&settings).context("AWS_REGION, AWS_S3_ENDPOINT_URL or AWS_DEFAULT_ACL")
+    }
+}
