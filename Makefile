@@ -1,4 +1,4 @@
-# make demo: from nothing to detections of a real PDF. make test: all tests. Both install what is missing (Debian).
+# make demo: from nothing to detections of a real PDF. make test: all tests of the program (training/ has its own). Both install what is missing (Debian).
 PDF ?= samples/amt_handbook_sample.pdf
 
 .PHONY: demo test setup lint sqlx check-api

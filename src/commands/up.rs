@@ -176,26 +176,30 @@ async fn supervise(
     loop {
         let any_ended = async {
             loop {
-                if let Some(i) = team.iter_mut().position(|m| m.has_ended()) {
-                    return i;
+                if let Some(end) = team.iter_mut().enumerate().find_map(|(i, m)| Some((i, m.ended_as_asked()?))) {
+                    return end;
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
-        let ended = tokio::select! {
+        let (ended, as_asked) = tokio::select! {
             () = stop.cancelled() => {
                 tracing::info!("stopping");
                 return Ok(());
             }
             () = postgres.ended() => bail!("PostgreSQL has ended; its log is in the data folder, pg/postgres.log"),
-            i = any_ended => i,
+            end = any_ended => end,
         };
         let member = &mut team[ended];
-        member.quick_ends = if member.started.elapsed() < Duration::from_secs(10) { member.quick_ends + 1 } else { 0 };
+        let quick = !as_asked && member.started.elapsed() < Duration::from_secs(10);
+        member.quick_ends = if quick { member.quick_ends + 1 } else { 0 };
         if member.quick_ends >= 3 {
             bail!("{} does not stay up; its last lines above say why", member.name);
         }
-        tracing::warn!("{} has ended; starting it again", member.name);
+        match as_asked {
+            true => tracing::info!("{} has ended as asked; starting it again", member.name),
+            false => tracing::warn!("{} has ended; starting it again", member.name),
+        }
         tokio::time::sleep(Duration::from_secs(1)).await;
         member.start(settings)?;
     }
@@ -224,8 +228,13 @@ impl Member {
         Ok(())
     }
 
-    fn has_ended(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|c| !matches!(c.try_wait(), Ok(None)))
+    /// `None` while it runs; whether it ended as asked, such as after WORKER_MAX_DOCUMENTS.
+    fn ended_as_asked(&mut self) -> Option<bool> {
+        match self.child.as_mut()?.try_wait() {
+            Ok(None) => None,
+            Ok(Some(status)) => Some(status.success()),
+            Err(_) => Some(false),
+        }
     }
 
     /// SIGTERM, then patience, then SIGKILL.

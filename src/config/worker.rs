@@ -11,7 +11,7 @@ use crate::queue::{Keep, WorkerSettings};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Keeping the queue small")]
 pub struct KeepArgs {
-    /// Jobs that are done are kept for this time, with the attempts at them
+    /// Jobs that are done are kept for this time; attempts at jobs for the longer of this and KEEP_DEAD_HOURS
     #[arg(long, env, default_value_t = 168, value_name = "HOURS")]
     pub keep_done_hours: u64,
     /// Jobs that were given up are kept for this time
