@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn pages_edges_end_ink() {
         let image = page([0, 990, 600, 1000]);
-        assert_eq!(snapped(&image, [1.0, 985.0, 598.0, 998.0]), [0.0, 989.0, 599.0, 1000.0]);
+        assert_eq!(snapped(&image, [0.4, 985.0, 598.0, 998.0]), [0.0, 989.0, 599.0, 1000.0]);
         assert_eq!(snapped(&page([0, 0, 1, 1]), [0.0, 0.0, 0.2, 0.2]), [0.0, 0.0, 2.0, 2.0]);
     }
 
