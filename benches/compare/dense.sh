@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # docreader beside PyTorch, ONNX Runtime and OpenVINO: the dense part of the full-size Mask R-CNN R50-FPN (see dense.py), two threads each, in
 # turns, fastest of five runs and median. docreader's figure is the sum of its stages stem, ResNet, pyramid, upsampling, RPN head and box head, each
-# run in a process of its own; docreader-bf16 is MODEL_DTYPE=bf16, whose backbone is f32. Needs a release build,
+# run in a process of its own; docreader-bf16 is MODEL_DTYPE=bf16, whose backbone is f32, docreader-bf16-all is bf16 throughout. Needs a release build,
 # and PyPI once: what is missing goes to target/torch, or into the environment of PYTHON=…. ROUNDS=…, RUNS=… and ENGINES="…" take other ones.
 # The machine must be idle: other processes slow some engines far more than others.
 set -euo pipefail
@@ -28,13 +28,17 @@ ours() {
 }
 busy() { vmstat 1 2 | awk 'END {if ($15 < 90) printf " (the machine was %d %% busy before it)", 100 - $15}' || true; }
 for round in $(seq "$rounds"); do
-  for engine in docreader docreader-bf16 $engines; do
+  for engine in docreader docreader-bf16 docreader-bf16-all $engines; do
     noise=$(busy)
-    if [ "$engine" = docreader ]; then line=$(ours f32); elif [ "$engine" = docreader-bf16 ]; then line=$(ours bf16); else line=$("$python" benches/compare/dense.py $model $work "$engine" "$runs" 2>>$work.log); fi
+    case $engine in
+    docreader) line=$(ours f32) ;;
+    docreader-*) line=$(ours "${engine#docreader-}") ;;
+    *) line=$("$python" benches/compare/dense.py $model $work "$engine" "$runs" 2>>$work.log) ;;
+    esac
     echo "$round $engine $line$noise"
   done
 done | tee $work.txt >&2
-# docreader's median over that of the other in the same round: below 1, docreader is faster.
+# docreader's median over that of the other in the same round (f32's over f32's, bf16-all's over bf16's): below 1, docreader is faster.
 awk '{best[$1, $2] = $3; median[$1, $2] = $4; away[$2] = $5 " | " $6 " | " $7; if (!($2 in known)) {known[$2]; names[++n] = $2} rounds = $1}
   END {
     printf "| engine |"; for (r = 1; r <= rounds; r++) printf " best (median) ms |"; print " docreader / it | pyramid off by | RPN | box head |"
@@ -43,7 +47,8 @@ awk '{best[$1, $2] = $3; median[$1, $2] = $4; away[$2] = $5 " | " $6 " | " $7; i
       printf "| %s |", names[i]; ratios = ""
       for (r = 1; r <= rounds; r++) {
         printf " %.0f (%.0f) |", best[r, names[i]], median[r, names[i]]
-        ratios = ratios (r > 1 ? ", " : "") sprintf("%.2f", median[r, "docreader"] / median[r, names[i]])
+        ours = names[i] ~ /bf16$/ ? "docreader-bf16-all" : "docreader"
+        ratios = ratios (r > 1 ? ", " : "") sprintf("%.2f", median[r, ours] / median[r, names[i]])
       }
       print " " ratios " | " away[names[i]] " |"
     }

@@ -131,8 +131,8 @@ impl Model {
                 Cpu::load(&config, vb, memory, dtype).map(|network| Engine::Cpu(Box::new(network)))
             }
             _ => {
-                if matches!(kernels, Kernels::Own(_, Dtype::Bf16)) {
-                    tracing::warn!("MODEL_DTYPE=bf16 is not for this device or network: computing in f32");
+                if matches!(kernels, Kernels::Own(_, Dtype::Bf16 | Dtype::Bf16All)) {
+                    tracing::warn!("bf16 is not for this device or network: computing in f32");
                 }
                 Network::load(&config, vb).map(|network| Engine::Candle(Box::new(network)))
             }

@@ -188,34 +188,55 @@ fn faster_rcnn_detections() {
     pages_match("tiny_faster", Kernels::Candle);
 }
 
+const THRESHOLD: f32 = 0.3;
+
+/// How far the regions of a model's pages are from the reference's: for each the nearest of its class, in pixels and in score, if there is one within
+/// `reach`; and those that no reference has, above the threshold by `margin`.
+fn away(name: &str, dtype: Dtype, reach: f32, margin: f32) -> (Vec<Option<(f32, f32)>>, Vec<Detection>) {
+    let model = load(name, Kernels::Own(Memory::Auto, dtype));
+    let (mut found, mut more) = (vec![], vec![]);
+    for n in 0..4 {
+        let text = std::fs::read_to_string(fixture(name).join(format!("page{n}.json"))).unwrap();
+        let want: Expected = serde_json::from_str(&text).unwrap();
+        let mut got = model.predict(&page(name, n), THRESHOLD - margin).unwrap();
+        for ((class, score), place) in want.classes.iter().zip(&want.scores).zip(&want.boxes) {
+            let off = |d: &Detection| d.box_px.iter().zip(place).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+            let same = (0..got.len()).filter(|&i| got[i].class_id == *class && off(&got[i]) < reach);
+            let nearest = same.min_by(|&a, &b| off(&got[a]).total_cmp(&off(&got[b])));
+            found.push(nearest.map(|i| {
+                let d = got.swap_remove(i);
+                (off(&d), (d.score - score).abs())
+            }));
+        }
+        more.extend(got.into_iter().filter(|d| d.score > THRESHOLD + margin));
+    }
+    (found, more)
+}
+
 /// Each region of the reference is found within a pixel and 0.02 of its score, and no other is, but for those that near the threshold. On processors
 /// without AMX this is f32 once more.
 #[test]
 fn bf16_detections() {
-    const SCORE: f32 = 0.02;
-    const THRESHOLD: f32 = 0.3;
     for name in ["tiny_mask", "tiny_faster"] {
-        let model = load(name, Kernels::Own(Memory::Auto, Dtype::Bf16));
-        let (mut boxes, mut scores, mut regions) = (0f32, 0f32, 0);
-        for n in 0..4 {
-            let text = std::fs::read_to_string(fixture(name).join(format!("page{n}.json"))).unwrap();
-            let want: Expected = serde_json::from_str(&text).unwrap();
-            let mut got = model.predict(&page(name, n), THRESHOLD - SCORE).unwrap();
-            for ((class, score), place) in want.classes.iter().zip(&want.scores).zip(&want.boxes) {
-                let away = |d: &Detection| d.box_px.iter().zip(place).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
-                let same = (0..got.len()).filter(|&i| got[i].class_id == *class);
-                let nearest = same.min_by(|&a, &b| away(&got[a]).total_cmp(&away(&got[b])));
-                let found =
-                    got.swap_remove(nearest.unwrap_or_else(|| panic!("{name} page {n}: {place:?} is not found")));
-                boxes = boxes.max(away(&found));
-                scores = scores.max((found.score - score).abs());
-                regions += 1;
-            }
-            let more = got.iter().find(|d| d.score > THRESHOLD + SCORE);
-            assert!(more.is_none(), "{name} page {n}: {more:?} is not in the reference");
-        }
-        println!("{name} in bf16: {regions} regions, boxes within {boxes:.2} px, scores within {scores:.4}");
-        assert!(boxes < 1.0 && scores < SCORE, "{name}: boxes are {boxes} px off, scores {scores}");
+        let (found, more) = away(name, Dtype::Bf16, 1.0, 0.02);
+        let lost = found.iter().filter(|d| d.is_none_or(|(_, score)| score >= 0.02)).count();
+        let boxes = found.iter().flatten().map(|d| d.0).fold(0f32, f32::max);
+        println!("{name} in bf16: {} regions, boxes within {boxes:.2} px", found.len());
+        assert_eq!((lost, more.len()), (0, 0), "{name}: {found:?}, {more:?}");
+    }
+}
+
+/// With a backbone in bf16, too, two regions in a hundred may go, another come, and nine in ten stay within a pixel and 0.02.
+#[test]
+fn bf16_all_detections() {
+    for name in ["tiny_mask", "tiny_faster"] {
+        let (found, more) = away(name, Dtype::Bf16All, 5.0, 0.05);
+        let lost = found.iter().filter(|d| d.is_none()).count();
+        let near = found.iter().flatten().filter(|d| d.0 < 1.0 && d.1 < 0.02).count();
+        println!("{name} in bf16 throughout: {lost} of {} lost, {near} near, {} more", found.len(), more.len());
+        assert!(lost * 100 <= found.len() * 2, "{name}: {found:?}");
+        assert!(near * 10 >= found.len() * 9, "{name}: {found:?}");
+        assert!(more.len() * 100 <= found.len(), "{name}: {more:?}");
     }
 }
 

@@ -58,15 +58,15 @@ impl Cpu {
 
     pub fn load(config: &Config, vb: VarBuilder, memory: Memory, dtype: Dtype) -> Result<Self> {
         let isa = Isa::best();
-        let bf16 = dtype == Dtype::Bf16;
+        let bf16 = dtype != Dtype::F32;
         if bf16 && isa != Isa::Amx {
-            tracing::warn!("MODEL_DTYPE=bf16 helps processors with AMX; this one has {}: computing in f32", isa.name());
+            tracing::warn!("bf16 helps processors with AMX; this one has {}: computing in f32", isa.name());
         }
         let options = Options { isa, winograd: memory.is_ample(), bf16 };
         // What a backbone and pyramid in bf16 are off by makes other boxes win.
-        let layer = |conv, level| {
-            Layer::pack(conv, Options { winograd: options.winograd || level < 4, bf16: false, ..options })
-        };
+        let bf16 = dtype == Dtype::Bf16All;
+        let layer =
+            |conv, level| Layer::pack(conv, Options { winograd: options.winograd || level < 4, bf16, ..options });
         let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(isa, filters));
         let backbone = Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &stem, layer: &layer })?;
         let Rpn { head, decoder } = Rpn::load(&config.model, vb.pp("proposal_generator"))?;

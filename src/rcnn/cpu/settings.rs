@@ -12,12 +12,14 @@ pub enum Memory {
     Fast,
 }
 
-/// What products of the RPN, the box and the mask head are made of; sums are f32, and so are the backbone and what layers hand on.
+/// What products are made of; sums are f32, and so is what layers hand on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Dtype {
     F32,
-    /// Faster on processors with AMX, and f32 on others; boxes move by less than a pixel, scores by less than 0.02
+    /// The RPN, the box and the mask head in bf16 on processors with AMX, f32 on others; boxes move by less than a pixel, scores by less than 0.02
     Bf16,
+    /// The backbone and the pyramid, too: faster still, but boxes move by some pixels, and regions near a threshold come and go
+    Bf16All,
 }
 
 impl Memory {
