@@ -48,7 +48,7 @@ pub struct Options {
 
 #[cfg(target_arch = "x86_64")]
 impl Options {
-    fn form(self) -> amx::Form {
+    pub(super) fn form(self) -> amx::Form {
         if self.bf16 { amx::Form::Nearest } else { amx::Form::Pair }
     }
 }

@@ -21,7 +21,7 @@ mod winograd;
 pub use conv::{Conv, Filters, Linear, Options, Then};
 pub use map::{Map, Pool, channel_stride};
 pub use peak::peak;
-pub use resize::{add_upsampled, max_pool, subsample};
+pub use resize::{add_upsampled, subsample};
 pub use roi_align::{RoiAlign, roi_align};
 pub use simd::Isa;
 pub use stem::{Image, Stem};

@@ -3,26 +3,65 @@
 use rayon::prelude::*;
 
 use super::map::Map;
+#[cfg(target_arch = "aarch64")]
+use super::simd::Neon;
+#[cfg(target_arch = "x86_64")]
+use super::simd::{Avx2, Avx512};
+use super::simd::{Isa, Portable, Simd};
 
-/// Largest of 3 × 3 at stride 2; beyond the edge is nothing.
-pub fn max_pool(x: &Map) -> Map {
-    let (height, width) = (x.height.div_ceil(2), x.width.div_ceil(2));
-    let mut out = x.pool().map(x.count, height, width, x.channels);
-    let (stride, source) = (x.stride, x.data());
-    let per_row = (width * stride).max(1);
-    out.data_mut().par_chunks_mut(per_row).enumerate().for_each(|(row, out)| {
-        let (image, y) = (row / height, row % height);
-        for (column, out) in out.chunks_exact_mut(stride).enumerate() {
-            out.fill(f32::NEG_INFINITY);
-            for near_y in (2 * y).saturating_sub(1)..(2 * y + 2).min(x.height) {
-                for near_x in (2 * column).saturating_sub(1)..(2 * column + 2).min(x.width) {
-                    let pixel = &source[((image * x.height + near_y) * x.width + near_x) * stride..][..stride];
-                    out.iter_mut().zip(pixel).for_each(|(a, b)| *a = if *b > *a { *b } else { *a });
-                }
+/// A row of max-pooling with 3 × 3 at stride 2, of the three rows that it covers; at an edge a row may come twice. Pixels are `stride` values.
+pub(super) fn largest(isa: Isa, rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
+    assert!(stride.is_multiple_of(16) && rows.iter().all(|row| row.len() == rows[0].len()));
+    assert!(!rows[0].is_empty() && out.len() / stride == (rows[0].len() / stride).div_ceil(2));
+    // SAFETY: the lengths fit, and who names an instruction set has seen that it is there.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx | Isa::Avx512 => largest_avx512(rows, stride, out),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => largest_avx2(rows, stride, out),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => largest_body::<Neon>(rows, stride, out),
+            _ => largest_body::<Portable>(rows, stride, out),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn largest_avx512(rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
+    // SAFETY: as for `largest_body`, here and below.
+    unsafe { largest_body::<Avx512>(rows, stride, out) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn largest_avx2(rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
+    unsafe { largest_body::<Avx2>(rows, stride, out) }
+}
+
+/// # Safety
+/// The processor has `S`, and the lengths are as `largest` wants them.
+#[inline(always)]
+unsafe fn largest_body<S: Simd>(rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
+    let last = rows[0].len() / stride - 1;
+    // SAFETY: columns are at most the last one, and vectors lie within the stride.
+    unsafe {
+        for c in (0..stride).step_by(S::LANES) {
+            let column = |x: usize| {
+                let at = x.min(last) * stride + c;
+                let [a, b, d] = rows.map(|row| S::load(row.as_ptr().add(at)));
+                S::max(S::max(a, b), d)
+            };
+            let mut before = column(0);
+            for x in 0..out.len() / stride {
+                let after = column(2 * x + 1);
+                let all = S::max(S::max(before, column(2 * x)), after);
+                S::store(out.as_mut_ptr().add(x * stride + c), all);
+                before = after;
             }
         }
-    });
-    out
+    }
 }
 
 /// Every second pixel of every second row: max-pooling with a kernel of 1.

@@ -4,6 +4,11 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, WithDType, bail}
 use rayon::prelude::*;
 
 use super::map::Map;
+#[cfg(target_arch = "aarch64")]
+use super::simd::Neon;
+#[cfg(target_arch = "x86_64")]
+use super::simd::{Avx2, Avx512};
+use super::simd::{Isa, Portable, Simd};
 
 /// Pools `rois` from a feature map [H, W, C] into [N, R, R, C].
 pub struct RoiAlign {
@@ -30,7 +35,7 @@ impl CustomOp1 for RoiAlign {
         let r = self.resolution;
         let mut out = vec![0f32; self.rois.len() * r * r * channels];
         let per_roi = (r * r * channels).max(1);
-        out.par_chunks_mut(per_roi).zip(&self.rois).for_each(|(out, roi)| self.pool(&feature, roi, out));
+        out.par_chunks_mut(per_roi).zip(&self.rois).for_each(|(out, roi)| self.pool(Isa::best(), &feature, roi, out));
         Ok((CpuStorage::F32(out), (self.rois.len(), r, r, channels).into()))
     }
 }
@@ -39,16 +44,14 @@ impl CustomOp1 for RoiAlign {
 ///
 /// # Panics
 /// If the maps' channels differ, or there are fewer images than rows.
-pub fn roi_align(feature: &Map, op: &RoiAlign, rows: &[usize], out: &mut Map) {
+pub fn roi_align(isa: Isa, feature: &Map, op: &RoiAlign, rows: &[usize], out: &mut Map) {
+    let isa = isa.there();
     assert!(feature.stride == out.stride && (out.height, out.width) == (op.resolution, op.resolution));
     let of = Feature { data: feature.data(), height: feature.height, width: feature.width, channels: feature.stride };
     let per_roi = (op.resolution * op.resolution * out.stride).max(1);
     let mut images: Vec<Option<&mut [f32]>> = out.data_mut().chunks_exact_mut(per_roi).map(Some).collect();
     let pairs: Vec<_> = rows.iter().zip(&op.rois).filter_map(|(&row, roi)| Some((images[row].take()?, roi))).collect();
-    pairs.into_par_iter().for_each(|(out, roi)| {
-        out.fill(0.0);
-        op.pool(&of, roi, out);
-    });
+    pairs.into_par_iter().for_each(|(out, roi)| op.pool(isa, &of, roi, out));
 }
 
 struct Feature<'a> {
@@ -58,60 +61,145 @@ struct Feature<'a> {
     channels: usize,
 }
 
-/// The two neighbours of a sample on one axis and the weight of the second.
-struct Tap {
-    low: usize,
-    high: usize,
-    weight: f32,
+/// For each cell of an axis the pixels that its samples fall between, each once, and their weights.
+struct Axis {
+    pixels: Vec<(usize, f32)>,
+    /// Where a cell's pixels end, of which there are one more than cells.
+    ends: Vec<usize>,
+}
+
+impl Axis {
+    /// `grid` samples in each of `cells` cells from `start` to `end`; a cell's weights are 1 together, without those outside.
+    fn new((start, end): (f32, f32), cells: usize, grid: usize, limit: usize) -> Self {
+        let (bin, weight) = ((end - start) / cells as f32, 1.0 / grid.max(1) as f32);
+        let mut axis = Self { pixels: Vec::with_capacity(cells * (grid + 1)), ends: vec![0] };
+        for cell in 0..cells {
+            for sample in 0..grid {
+                let at = start + cell as f32 * bin + (sample as f32 + 0.5) * bin / grid as f32;
+                if let Some(tap) = tap(at, limit) {
+                    axis.add(tap.low, weight * (1.0 - tap.weight));
+                    axis.add(tap.high, weight * tap.weight);
+                }
+            }
+            axis.ends.push(axis.pixels.len());
+        }
+        axis
+    }
+
+    /// Samples are in order, so a pixel that this cell has already is one of its last two.
+    fn add(&mut self, pixel: usize, weight: f32) {
+        let begin = self.ends.last().map_or(0, |&end| end.max(self.pixels.len().saturating_sub(2)));
+        match self.pixels[begin..].iter_mut().find(|(other, _)| *other == pixel) {
+            Some((_, sum)) => *sum += weight,
+            None => self.pixels.push((pixel, weight)),
+        }
+    }
+
+    fn cell(&self, cell: usize) -> &[(usize, f32)] {
+        &self.pixels[self.ends[cell]..self.ends[cell + 1]]
+    }
 }
 
 impl RoiAlign {
-    fn pool(&self, feature: &Feature, roi: &[f32; 4], out: &mut [f32]) {
+    /// The samples of a cell lie on a grid, so what they take of a pixel is the product of what its row and its column get.
+    fn pool(&self, isa: Isa, feature: &Feature, roi: &[f32; 4], out: &mut [f32]) {
         let r = self.resolution;
         let [x0, y0, x1, y1] = roi.map(|v| v * self.scale - 0.5);
         let samples = |side: f32| match self.sampling_ratio {
             0 => (side / r as f32).ceil().max(0.0) as usize,
             n => n,
         };
-        let (grid_y, grid_x) = (samples(y1 - y0), samples(x1 - x0));
-        let taps = |start: f32, side: f32, grid: usize, limit: usize| -> Vec<Option<Tap>> {
-            let bin = side / r as f32;
-            (0..r * grid)
-                .map(|i| {
-                    let (cell, sample) = (i / grid, i % grid);
-                    tap(start + cell as f32 * bin + (sample as f32 + 0.5) * bin / grid as f32, limit)
-                })
-                .collect()
-        };
-        let ys = taps(y0, y1 - y0, grid_y, feature.height);
-        let xs = taps(x0, x1 - x0, grid_x, feature.width);
-        let count = (grid_y * grid_x).max(1) as f32;
+        let rows = Axis::new((y0, y1), r, samples(y1 - y0), feature.height);
+        let columns = Axis::new((x0, x1), r, samples(x1 - x0), feature.width);
+        let mut pixels = vec![];
         for (cell, out) in out.chunks_exact_mut(feature.channels).enumerate() {
-            let (row, column) = (cell / r, cell % r);
-            for y in ys[row * grid_y..][..grid_y].iter().flatten() {
-                for x in xs[column * grid_x..][..grid_x].iter().flatten() {
-                    feature.add_sample(y, x, out);
-                }
+            pixels.clear();
+            for &(y, of_row) in rows.cell(cell / r) {
+                let start = y * feature.width;
+                let pixel = |&(x, of_column): &(usize, f32)| ((start + x) * feature.channels, of_row * of_column);
+                pixels.extend(columns.cell(cell % r).iter().map(pixel));
             }
-            out.iter_mut().for_each(|v| *v /= count);
+            weigh(isa, feature.data, &pixels, out);
         }
     }
 }
 
-impl Feature<'_> {
-    /// Adds the bilinear sample of every channel to `out`.
-    fn add_sample(&self, y: &Tap, x: &Tap, out: &mut [f32]) {
-        let at = |row: usize, column: usize| &self.data[(row * self.width + column) * self.channels..][..self.channels];
-        let (hy, hx) = (1.0 - y.weight, 1.0 - x.weight);
-        let weights = [hy * hx, hy * x.weight, y.weight * hx, y.weight * x.weight];
-        let corners = [at(y.low, x.low), at(y.low, x.high), at(y.high, x.low), at(y.high, x.high)];
-        for (c, out) in out.iter_mut().enumerate() {
-            *out += weights[0] * corners[0][c]
-                + weights[1] * corners[1][c]
-                + weights[2] * corners[2][c]
-                + weights[3] * corners[3][c];
+/// The sum of pixels, which begin at these places, by their weights.
+fn weigh(isa: Isa, data: &[f32], pixels: &[(usize, f32)], out: &mut [f32]) {
+    let furthest = pixels.iter().map(|&(at, _)| at).max().unwrap_or_default();
+    assert!(data.len() >= out.len() && furthest <= data.len() - out.len());
+    // SAFETY: each pixel has as many values as `out`, and who names an instruction set has seen that it is there.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx | Isa::Avx512 => weigh_avx512(data, pixels, out),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => weigh_avx2(data, pixels, out),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => weigh_body::<Neon>(data, pixels, out),
+            _ => weigh_body::<Portable>(data, pixels, out),
         }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn weigh_avx512(data: &[f32], pixels: &[(usize, f32)], out: &mut [f32]) {
+    // SAFETY: as for `weigh_body`, here and below.
+    unsafe { weigh_body::<Avx512>(data, pixels, out) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn weigh_avx2(data: &[f32], pixels: &[(usize, f32)], out: &mut [f32]) {
+    unsafe { weigh_body::<Avx2>(data, pixels, out) }
+}
+
+/// # Safety
+/// The processor has `S`; pixels have as many values as `out`.
+#[inline(always)]
+unsafe fn weigh_body<S: Simd>(data: &[f32], pixels: &[(usize, f32)], out: &mut [f32]) {
+    // SAFETY: as above.
+    unsafe {
+        let mut c = 0;
+        while c + 4 * S::LANES <= out.len() {
+            weigh_vectors::<S, 4>(data.as_ptr().add(c), pixels, out.as_mut_ptr().add(c));
+            c += 4 * S::LANES;
+        }
+        while c + S::LANES <= out.len() {
+            weigh_vectors::<S, 1>(data.as_ptr().add(c), pixels, out.as_mut_ptr().add(c));
+            c += S::LANES;
+        }
+        for (c, out) in out.iter_mut().enumerate().skip(c) {
+            *out = pixels.iter().map(|&(at, weight)| weight * data[at + c]).sum();
+        }
+    }
+}
+
+/// # Safety
+/// As for `weigh_body`, with `N` vectors.
+#[inline(always)]
+unsafe fn weigh_vectors<S: Simd, const N: usize>(data: *const f32, pixels: &[(usize, f32)], out: *mut f32) {
+    // SAFETY: as above.
+    unsafe {
+        let mut sums = [S::splat(0.0); N];
+        for &(at, weight) in pixels {
+            let weight = S::splat(weight);
+            for (v, sum) in sums.iter_mut().enumerate() {
+                *sum = S::mul_add(weight, S::load(data.add(at + v * S::LANES)), *sum);
+            }
+        }
+        for (v, sum) in sums.into_iter().enumerate() {
+            S::store(out.add(v * S::LANES), sum);
+        }
+    }
+}
+
+/// The two neighbours of a sample on one axis and the weight of the second.
+struct Tap {
+    low: usize,
+    high: usize,
+    weight: f32,
 }
 
 /// Where a sample at `v` falls among `limit` pixels; `None` if it is more than a pixel outside.

@@ -1,19 +1,28 @@
-//! The first convolution: 7 × 7, stride 2, on three channels. A filter's row is 21 values that follow each other in the image, so it has 7
-//! taps of 21 values instead of 49 of 3.
+//! The network's beginning: a 7 × 7 convolution at stride 2 on three channels, and the largest of 3 × 3 at stride 2. A filter's row is 21 values
+//! that follow each other in the image, so it has 7 taps of 21 values instead of 49 of 3. What is pooled never lies in memory as a whole, which
+//! would be the largest of all maps: three rows are kept.
 
+use std::ops::Range;
 use std::ptr::null;
 
-use super::conv::Filters;
+#[cfg(target_arch = "x86_64")]
+use super::amx;
+use super::conv::{Filters, Options};
 use super::gemm::{Packed, ROWS, Tail, Tile, run};
-use super::map::{Buffer, Map, Pool};
+use super::map::{Buffer, Map, Pool, with_scratch};
 use super::parallel::{Shared, for_each};
+use super::resize::largest;
 use super::simd::Isa;
 
 const KERNEL: usize = 7;
 const STRIDE: usize = 2;
 const CHANNELS: usize = 3;
+const VALUES: usize = KERNEL * CHANNELS;
 /// Pixels of zeros around the image.
 pub const BORDER: usize = KERNEL / 2;
+/// Rows of the convolution that are kept, and of the result that a task makes: the last row of the task before is made again.
+const KEPT: usize = 3;
+const STRIP: usize = 8;
 
 /// The network's input, [H, W, 3], within a border of zeros.
 pub struct Image {
@@ -31,6 +40,16 @@ impl Image {
         Self { height, width, data }
     }
 
+    /// Without the border.
+    pub fn pixels(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// What it lies in.
+    pub fn map(&self) -> &Map {
+        &self.data
+    }
+
     /// Row `y` without its border: three values a pixel.
     ///
     /// # Panics
@@ -42,64 +61,141 @@ impl Image {
     }
 }
 
-/// The first convolution, with a ReLU.
+/// The first convolution, with a ReLU and the pooling that comes then.
 pub struct Stem {
+    isa: Isa,
     output: usize,
     bias: Buffer,
-    weights: Packed,
+    weights: Weights,
+}
+
+enum Weights {
+    Plain(Packed),
+    #[cfg(target_arch = "x86_64")]
+    Tiles(amx::Stem),
 }
 
 impl Stem {
     /// # Panics
     /// If the filters are not 7 × 7, stride 2, on three channels.
-    pub fn new(isa: Isa, filters: &Filters<'_>) -> Self {
+    pub fn new(options: Options, filters: &Filters<'_>) -> Self {
         let Filters { weight, bias, input, output, kernel, stride } = *filters;
-        assert_eq!((input, kernel, stride, weight.len()), (CHANNELS, KERNEL, STRIDE, output * 147));
+        assert_eq!((input, kernel, stride, weight.len()), (CHANNELS, KERNEL, STRIDE, output * KERNEL * VALUES));
         let at = |k: usize, o: usize| {
-            let (y, x, c) = (k / (KERNEL * CHANNELS), k / CHANNELS % KERNEL, k % CHANNELS);
+            let (y, x, c) = (k / VALUES, k / CHANNELS % KERNEL, k % CHANNELS);
             weight[((o * CHANNELS + c) * KERNEL + y) * KERNEL + x]
         };
-        let weights = Packed::new(isa.there(), KERNEL * KERNEL * CHANNELS, output, at);
-        Self { output, bias: Buffer::of_channels(output, bias), weights }
+        let weights = match options.isa.there() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx if amx::pays(amx::SIDE, output) => Weights::Tiles(amx::Stem::new(options.form(), output, at)),
+            isa => Weights::Plain(Packed::new(isa, KERNEL * VALUES, output, at)),
+        };
+        Self { isa: options.isa, output, bias: Buffer::of_channels(output, bias), weights }
     }
 
-    /// [H, W, 3] → [1, H/2, W/2, output].
+    /// [H, W, 3] → [1, H/4, W/4, output].
     pub fn forward(&self, image: &Image) -> Map {
-        let size = |side: usize| (side + 2 * BORDER - KERNEL) / STRIDE + 1;
-        let (height, width) = (size(image.height), size(image.width));
-        let mut out = image.data.pool().map(1, height, width, self.output);
-        out.pool().count_work(height * width * self.weights.k * self.output);
-        let (ldc, source_row, source) = (out.stride, image.data.stride, image.data.data());
+        let (height, width) = (image.height.div_ceil(STRIDE), image.width.div_ceil(STRIDE));
+        let mut out = image.data.pool().map(1, height.div_ceil(2), width.div_ceil(2), self.output);
+        out.pool().count_work(height * width * KERNEL * VALUES * self.output);
+        let (rows, stride, length) = (out.height, out.stride, out.width * out.stride);
         let target = Shared::new(out.data_mut());
-        for_each(height, |y| {
-            for x in (0..width).step_by(ROWS) {
-                let count = ROWS.min(width - x);
-                let mut table = [null(); KERNEL * ROWS];
-                for tap in 0..KERNEL {
-                    for r in 0..count {
-                        let at = (y * STRIDE + tap) * source_row + (x + r) * STRIDE * CHANNELS;
-                        table[tap * count + r] = source[at..][..KERNEL * CHANNELS].as_ptr();
+        for_each(rows.div_ceil(STRIP), |task| {
+            let made = task * STRIP..((task + 1) * STRIP).min(rows);
+            let needed = (2 * made.start).saturating_sub(1)..(2 * made.end).min(height);
+            let kept = KEPT * width * stride;
+            with_scratch(kept + self.scratch(needed.len(), width), |scratch| {
+                let (kept, lines) = scratch.split_at_mut(kept);
+                self.prepare(image, &needed, width, lines);
+                let mut next = needed.start;
+                for y in made {
+                    let last = (2 * y + 1).min(height - 1);
+                    for row in next..=last {
+                        let to = &mut kept[row % KEPT * width * stride..][..width * stride];
+                        self.row(image, row, row - needed.start, lines, to, stride);
                     }
+                    next = last + 1;
+                    let row = |row: usize| &kept[row % KEPT * width * stride..][..width * stride];
+                    // SAFETY: rows of the result are this task's alone.
+                    let to = unsafe { std::slice::from_raw_parts_mut(target.at(y * length).get(), length) };
+                    largest(self.isa, [row((2 * y).saturating_sub(1)), row(2 * y), row(last)], stride, to);
                 }
-                for panel in 0..self.weights.panels() {
-                    let column = panel * self.weights.width();
-                    // SAFETY: each pointer is good for 21 values, the panel has 147 rows, and the row of the output is this task's.
-                    unsafe {
-                        let c = target.get().add((y * width + x) * ldc + column);
-                        let b = self.weights.row(panel, 0);
-                        let tile = Tile { taps: KERNEL, k: KERNEL * CHANNELS, a: table.as_ptr(), b, c, ldc };
-                        let tail = Tail { bias: self.bias.as_ptr().add(column), relu: true, ..Tail::PLAIN };
-                        run(self.weights.isa, count, self.weights.columns(panel), tile, tail);
-                    }
-                }
-            }
+            });
         });
         out
+    }
+
+    /// Values that [`Self::prepare`] writes for so many rows of the convolution.
+    fn scratch(&self, rows: usize, width: usize) -> usize {
+        match &self.weights {
+            Weights::Plain(_) => 0,
+            #[cfg(target_arch = "x86_64")]
+            Weights::Tiles(stem) => stem.scratch((rows - 1) * STRIDE + KERNEL, width),
+        }
+    }
+
+    /// Brings the image's lines that some rows need into the kernel's form.
+    fn prepare(&self, image: &Image, rows: &Range<usize>, width: usize, lines: &mut [f32]) {
+        match &self.weights {
+            Weights::Plain(_) => {}
+            #[cfg(target_arch = "x86_64")]
+            Weights::Tiles(stem) => {
+                let stride = image.data.stride;
+                let count = (rows.len() - 1) * STRIDE + KERNEL;
+                let from = &image.data.data()[rows.start * STRIDE * stride..][..count * stride];
+                assert!(lines.len() >= stem.scratch(count, width));
+                // SAFETY: there is room, and the weights are made for tiles where these are there only.
+                unsafe { stem.split(from, stride, width, lines.as_mut_ptr().cast()) }
+            }
+        }
+    }
+
+    /// A row of the convolution, which is number `at` of those that `lines` were prepared for.
+    fn row(&self, image: &Image, row: usize, at: usize, lines: &[f32], out: &mut [f32], stride: usize) {
+        let tail = Tail { bias: self.bias.as_ptr(), relu: true, ..Tail::PLAIN };
+        let width = out.len() / stride;
+        match &self.weights {
+            Weights::Plain(weights) => plain_row(weights, image, row, out, stride, tail),
+            #[cfg(target_arch = "x86_64")]
+            Weights::Tiles(stem) => {
+                let lines = lines[stem.scratch(at * STRIDE, width)..].as_ptr().cast();
+                // SAFETY: as above; `out` has `width` pixels.
+                unsafe { stem.row(lines, width, (out.as_mut_ptr(), stride), tail) }
+            }
+        }
+    }
+}
+
+fn plain_row(weights: &Packed, image: &Image, y: usize, out: &mut [f32], stride: usize, tail: Tail) {
+    let (line, source) = (image.data.stride, image.data.data());
+    for (x, out) in out.chunks_mut(ROWS * stride).enumerate() {
+        let count = out.len() / stride;
+        let mut table = [null(); KERNEL * ROWS];
+        for tap in 0..KERNEL {
+            for r in 0..count {
+                let at = (y * STRIDE + tap) * line + (x * ROWS + r) * STRIDE * CHANNELS;
+                table[tap * count + r] = source[at..][..VALUES].as_ptr();
+            }
+        }
+        for panel in 0..weights.panels() {
+            let column = panel * weights.width();
+            // SAFETY: each pointer is good for 21 values, the panel has 147 rows, and `out` has `count` pixels.
+            unsafe {
+                let (b, c) = (weights.row(panel, 0), out.as_mut_ptr().add(column));
+                let tile = Tile { taps: KERNEL, k: VALUES, a: table.as_ptr(), b, c, ldc: stride };
+                run(weights.isa, count, weights.columns(panel), tile, tail.at_column(column));
+            }
+        }
     }
 }
 
 impl std::fmt::Debug for Stem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Stem to {}", self.output)
+        let kind = match self.weights {
+            Weights::Plain(_) => "plain",
+            #[cfg(target_arch = "x86_64")]
+            Weights::Tiles(_) => "tiles",
+        };
+        write!(f, "Stem to {}, {kind}", self.output)
     }
 }

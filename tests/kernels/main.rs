@@ -202,16 +202,24 @@ fn the_first_layer() {
             let (height, width, output) = (random.within(1..=40), random.within(1..=40), random.within(1..=70));
             let (weight, bias) = (random.values(output * 147), random.values(output));
             let filters = Filters { weight: &weight, bias: &bias, input: 3, output, kernel: 7, stride: 2 };
-            let x = random.map(&pool, 1, height, width, 3);
+            let pixels = random.map(&pool, 1, height, width, 3);
             let mut image = Image::new(&pool, height, width);
             for y in 0..height {
                 for (column, pixel) in image.row_mut(y).chunks_exact_mut(3).enumerate() {
-                    (0..3).for_each(|c| pixel[c] = at(&x, 0, y, column, c));
+                    (0..3).for_each(|c| pixel[c] = at(&pixels, 0, y, column, c));
                 }
             }
-            let got = Stem::new(isa, &filters).forward(&image);
-            let what = format!("{} stem {height} × {width} to {output}", isa.name());
-            assert_close(&what, &got, 13.0, 2e-6, |n, y, column, o| convolved(&x, &filters, n, y, column, o).max(0.0));
+            let bf16 = random.within(0..=2) == 0;
+            let stem = Stem::new(Options { isa, winograd: true, bf16 }, &filters);
+            let got = stem.forward(&image);
+            let what = format!("{} {stem:?}, {height} × {width}, bf16 {bf16}", isa.name());
+            let size = |side: usize| side.div_ceil(2);
+            let near = |v: usize, limit: usize| (2 * v).saturating_sub(1)..(2 * v + 2).min(limit);
+            assert_eq!((got.height, got.width), (size(size(height)), size(size(width))));
+            assert_close(&what, &got, 13.0, tolerance(&stem, bf16), |n, y, column, o| {
+                let all = near(y, size(height)).flat_map(|y| near(column, size(width)).map(move |x| (y, x)));
+                all.map(|(y, x)| convolved(&pixels, &filters, n, y, x, o).max(0.0)).fold(0.0, f64::max)
+            });
         }
     }
 }
@@ -223,12 +231,6 @@ fn pooling_and_the_pyramid() {
         let (count, height, width) = (random.within(1..=2), random.within(1..=20), random.within(1..=20));
         let channels = random.within(1..=40);
         let x = random.map(&pool, count, height, width, channels);
-        let pooled = kernels::max_pool(&x);
-        assert_close("max pool", &pooled, 1.0, 0.0, |n, y, column, c| {
-            let near = |v: usize, limit: usize| (2 * v).saturating_sub(1)..(2 * v + 2).min(limit);
-            let all = near(y, height).flat_map(|y| near(column, width).map(move |x| (y, x)));
-            all.map(|(y, column)| f64::from(at(&x, n, y, column, c))).fold(f64::MIN, f64::max)
-        });
         let sampled = kernels::subsample(&x);
         assert_close("subsample", &sampled, 1.0, 0.0, |n, y, column, c| f64::from(at(&x, n, 2 * y, 2 * column, c)));
         for average in [false, true] {
@@ -238,6 +240,60 @@ fn pooling_and_the_pyramid() {
                 let both = f64::from(at(&x, n, y, column, c)) + f64::from(at(&sampled, n, y / 2, column / 2, c));
                 if average { both / 2.0 } else { both }
             });
+        }
+    }
+}
+
+/// torchvision's `roi_align` with `aligned=True`, sample by sample.
+fn sampled(x: &Map, roi: [f32; 4], op: &kernels::RoiAlign, cell: (usize, usize), c: usize) -> f64 {
+    let corner = roi.map(|v| v * op.scale - 0.5);
+    let grid = |side: f32| match op.sampling_ratio {
+        0 => (side / op.resolution as f32).ceil().max(0.0) as usize,
+        ratio => ratio,
+    };
+    let axis = |low: f32, high: f32, cell: usize, limit: usize| -> Vec<Option<(usize, usize, f64)>> {
+        let (bin, grid) = ((high - low) / op.resolution as f32, grid(high - low));
+        let place = |i: usize| low + cell as f32 * bin + (i as f32 + 0.5) * bin / grid as f32;
+        let tap = |v: f32| {
+            let below = (v.max(0.0) as usize).min(limit - 1);
+            let weight = if below == limit - 1 { 0.0 } else { f64::from(v.max(0.0)) - below as f64 };
+            (-1.0..=limit as f32).contains(&v).then_some((below, (below + 1).min(limit - 1), weight))
+        };
+        (0..grid).map(place).map(tap).collect()
+    };
+    let (ys, xs) = (axis(corner[1], corner[3], cell.0, x.height), axis(corner[0], corner[2], cell.1, x.width));
+    let mut sum = 0.0;
+    for &(y0, y1, v) in ys.iter().flatten() {
+        for &(x0, x1, u) in xs.iter().flatten() {
+            let value = |y, x_: usize| f64::from(at(x, 0, y, x_, c));
+            sum += (1.0 - v) * ((1.0 - u) * value(y0, x0) + u * value(y0, x1));
+            sum += v * ((1.0 - u) * value(y1, x0) + u * value(y1, x1));
+        }
+    }
+    sum / (ys.len() * xs.len()).max(1) as f64
+}
+
+#[test]
+fn regions_are_pooled() {
+    let (mut random, pool) = (Random(6), pool());
+    for &isa in Isa::available() {
+        for _ in 0..100 {
+            let (height, width, channels) = (random.within(1..=30), random.within(1..=30), random.within(1..=150));
+            let x = random.map(&pool, 1, height, width, channels);
+            let mut rois = vec![];
+            for _ in 0..random.within(1..=4) {
+                let [x0, y0] = [width, height].map(|side| (random.value() + 0.8) * 4.0 * side as f32);
+                let [w, h] = [width, height].map(|side| (random.value() + 0.9) * 3.0 * side as f32);
+                rois.push([x0, y0, x0 + w, y0 + h]);
+            }
+            let (resolution, sampling_ratio) = (random.within(1..=7), random.within(0..=3));
+            let op = kernels::RoiAlign { rois: rois.clone(), scale: 0.25, resolution, sampling_ratio };
+            let rows: Vec<usize> = (0..rois.len()).rev().collect();
+            let mut got = random.map(&pool, rois.len(), resolution, resolution, channels);
+            kernels::roi_align(isa, &x, &op, &rows, &mut got);
+            let what = format!("{} {x:?}, {rois:?}, {resolution} of {sampling_ratio}", isa.name());
+            let last = rois.len() - 1;
+            assert_close(&what, &got, 1.0, 1e-5, |n, y, column, c| sampled(&x, rois[last - n], &op, (y, column), c));
         }
     }
 }

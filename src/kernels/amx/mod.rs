@@ -8,9 +8,11 @@
 mod conv;
 mod plan;
 mod split;
+mod stem;
 mod tile;
 
 pub(super) use conv::Conv;
+pub(super) use stem::Stem;
 pub(super) use tile::{Form, SIDE, STEP, chains, is_there};
 
 /// Whether tiles are faster than AVX-512, although what a layer lacks to full tiles is zeros.

@@ -45,6 +45,32 @@ pub(super) unsafe fn split(
     }
 }
 
+/// Writes a line's values to two others, in `steps` of 32 with zeros at the end: what is nearest, and what is left.
+///
+/// # Safety
+/// Both are good for as many bf16 values, at the start of a cache line, and [`super::is_there`].
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn split_line(from: &[f32], steps: usize, to: *mut u8, rest: Option<*mut u8>) {
+    let load = |at: usize| {
+        let count = from.len().saturating_sub(at).min(16);
+        // SAFETY: only so many values are read.
+        unsafe { _mm512_maskz_loadu_ps(((1u32 << count) - 1) as u16, from.as_ptr().wrapping_add(at)) }
+    };
+    for step in 0..steps {
+        let (low, high) = (load(step * STEP), load(step * STEP + 16));
+        let nearest = nearest(low, high);
+        // SAFETY: as above.
+        unsafe {
+            _mm512_store_si512(to.add(step * 64).cast(), nearest);
+            if let Some(rest) = rest {
+                let (near_low, near_high) = widen(nearest);
+                let left = self::nearest(_mm512_sub_ps(low, near_low), _mm512_sub_ps(high, near_high));
+                _mm512_store_si512(rest.add(step * 64).cast(), left);
+            }
+        }
+    }
+}
+
 /// The nearest bf16 of 32 values.
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn nearest(low: __m512, high: __m512) -> __m512i {
@@ -86,7 +112,7 @@ impl Packed {
                     let place = tile + k / 2 * 32 + k % 2;
                     part[place] = nearest;
                     if form == Form::Pair {
-                        part[place + 2 * TILE] = to_bf16(value - f32::from_bits(u32::from(nearest) << 16));
+                        part[place + 2 * TILE] = to_bf16(value - nearest_of(value));
                     }
                 }
             }
@@ -101,6 +127,11 @@ impl Packed {
     pub fn panel(&self, panel: usize, step: usize) -> *const u16 {
         self.data[(panel * self.steps + step) * self.form.b_step() / 2..].as_ptr().cast()
     }
+}
+
+/// The nearest bf16's value.
+pub(super) fn nearest_of(value: f32) -> f32 {
+    f32::from_bits(u32::from(to_bf16(value)) << 16)
 }
 
 /// The nearest bf16, to even.

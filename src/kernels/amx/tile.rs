@@ -36,7 +36,7 @@ impl Form {
         2 * self.terms() - 1
     }
 
-    fn terms(self) -> usize {
+    pub fn terms(self) -> usize {
         if self == Self::Pair { 2 } else { 1 }
     }
 }

@@ -9,7 +9,7 @@ use super::super::roi_heads::{self, Instances, MASK_CHUNK, Selection};
 use super::super::rpn::Proposals;
 use super::Watch;
 use super::layer::{Layer, with_filters};
-use crate::kernels::{self, Filters, Linear, Map, Options, Then, channel_stride, roi_align};
+use crate::kernels::{self, Filters, Isa, Linear, Map, Options, Then, channel_stride, roi_align};
 
 /// How many RoIs the box head takes at once: few enough to bound their memory, and enough that its weights are not read too often.
 const BOX_CHUNK: usize = 504;
@@ -31,7 +31,7 @@ fn pool(pooler: &Pooler, features: &[Map], boxes: &[Box2]) -> Map {
     let side = pooler.resolution;
     let mut out = features[0].pool().map(boxes.len(), side, side, features[0].channels);
     for (rows, (feature, stride)) in by_level(boxes).iter().zip(features.iter().zip(STRIDES)) {
-        roi_align(feature, &pooler.op(boxes, rows, stride), rows, &mut out);
+        roi_align(Isa::best(), feature, &pooler.op(boxes, rows, stride), rows, &mut out);
     }
     out
 }

@@ -11,7 +11,7 @@ use self::heads::{BoxHead, MaskHead};
 use self::layer::{Layer, with_filters};
 pub use self::settings::{Dtype, Memory};
 use super::config::{Config, FuseType};
-use super::fpn::Fpn;
+use super::fpn::{Fpn, STRIDES};
 use super::image_input::image_for_cpu;
 use super::layers::{Conv, Norm};
 use super::network::Output;
@@ -64,10 +64,9 @@ impl Cpu {
         }
         let options = Options { isa, winograd: memory.is_ample(), bf16 };
         // What a backbone and pyramid in bf16 are off by makes other boxes win.
-        let bf16 = dtype == Dtype::Bf16All;
-        let layer =
-            |conv, level| Layer::pack(conv, Options { winograd: options.winograd || level < 4, bf16, ..options });
-        let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(isa, filters));
+        let backbone = Options { bf16: dtype == Dtype::Bf16All, ..options };
+        let layer = |conv, level| Layer::pack(conv, Options { winograd: options.winograd || level < 4, ..backbone });
+        let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(backbone, filters));
         let backbone = Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &stem, layer: &layer })?;
         let Rpn { head, decoder } = Rpn::load(&config.model, vb.pp("proposal_generator"))?;
         let rpn_answers = heads::join(&head.objectness_logits, &head.anchor_deltas, options)?;
@@ -90,7 +89,7 @@ impl Cpu {
     pub fn run(&self, image: &RgbImage, config: &Config, threshold: f32, watch: &mut Watch<'_>) -> Result<Output> {
         let (input, size) = image_for_cpu(image, config, &self.pool)?;
         watch.mark("resize");
-        let levels = self.levels(input, watch)?;
+        let levels = self.levels(input, config.model.resnets.res2_out_channels, watch)?;
         watch.mark("ResNet");
         let features = self.pyramid(levels, watch)?;
         let proposals = self.propose(&features, size, watch)?;
@@ -100,10 +99,12 @@ impl Cpu {
         Ok(Output { instances, masks, mask_side, size })
     }
 
-    /// res2 … res5.
-    fn levels(&self, image: Image, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
-        let stem = kernels::max_pool(&self.backbone.bottom_up.stem.forward(&image));
-        drop(image);
+    /// res2, of so many channels, to res5.
+    fn levels(&self, image: Image, channels: usize, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
+        let res2 = image.pixels() / (STRIDES[0] * STRIDES[0]) * channel_stride(channels);
+        let gap = self.gap(res2, &[image.map()]);
+        let stem = self.backbone.bottom_up.stem.forward(&image);
+        drop((image, gap));
         watch.mark("stem");
         let mut below = Some(stem);
         let mut levels: Vec<Map> = vec![];
@@ -128,7 +129,9 @@ impl Cpu {
     fn pyramid(&self, mut levels: Vec<Map>, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
         let mut features = vec![];
         let mut above: Option<Map> = None;
-        levels.push(self.gap(&levels));
+        // For the largest merged map, where res3 to res5 are.
+        let largest = levels.first().map_or(0, |map| map.pixels() * channel_stride(self.channels));
+        levels.push(self.gap(largest, &levels.iter().skip(1).collect::<Vec<_>>()));
         for (i, (lateral, output)) in self.backbone.lateral.iter().zip(&self.backbone.output).enumerate().rev() {
             watch.go_on()?;
             if i == 0 {
@@ -154,12 +157,10 @@ impl Cpu {
         Ok(features)
     }
 
-    /// Keeps addresses free: when res3 to res5 and this are dropped, their places are together large enough for the largest merged map.
-    fn gap(&self, levels: &[Map]) -> Map {
-        let values = |map: &Map| map.pixels() * map.stride;
-        let largest = levels.first().map_or(0, |map| map.pixels() * channel_stride(self.channels));
-        let others: usize = levels.iter().skip(1).map(values).sum();
-        self.pool.map(1, 1, 1, largest.saturating_sub(others))
+    /// Keeps addresses free: when these maps and this are dropped, their places are together large enough for one of so many values.
+    fn gap(&self, values: usize, maps: &[&Map]) -> Map {
+        let there: usize = maps.iter().map(|map| map.pixels() * map.stride).sum();
+        self.pool.map(1, 1, 1, values.saturating_sub(there))
     }
 
     fn propose(&self, features: &[Map], (width, height): (usize, usize), watch: &mut Watch<'_>) -> Result<Proposals> {

@@ -1,0 +1,100 @@
+//! Rows of the first convolution, 7 × 7 at stride 2 on three channels: a filter's row is 21 values that follow each other in the image, and is a step.
+//!
+//! Pixels of the result lie six values apart in a line of the image, so a tile's rows overlap. What is nearest and what is left are lines of their
+//! own for that, and each of the three products has steps of its own.
+
+use super::split::{Packed, nearest_of, split_line};
+use super::tile::{Form, Rows, SIDE, STEP, Sums, Tiles, multiply};
+use crate::kernels::gemm::Tail;
+use crate::kernels::simd::{Avx512, Simd};
+
+/// Lines of the image that a row of the result needs.
+const LINES: usize = 7;
+/// Values of a filter's row.
+const VALUES: usize = 21;
+/// Bytes from a pixel of the result to the next.
+const PITCH: usize = 6 * size_of::<u16>();
+
+pub(in crate::kernels) struct Stem {
+    form: Form,
+    packed: Packed,
+}
+
+impl Stem {
+    /// `at(k, o)` is the weight of value `k` of the filter's 147.
+    pub fn new(form: Form, output: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
+        // Nearest by nearest, the image's rest by nearest, nearest by the weights' rest.
+        let packed = Packed::new(Form::Nearest, LINES * form.products(), output, |step, k, o| {
+            if k >= VALUES {
+                return 0.0;
+            }
+            let value = at(step % LINES * VALUES + k, o);
+            if step < 2 * LINES { value } else { value - nearest_of(value) }
+        });
+        Self { form, packed }
+    }
+
+    /// f32 values that so many lines take, for rows of `width` pixels.
+    pub fn scratch(&self, lines: usize, width: usize) -> usize {
+        lines * self.line(width) / size_of::<f32>()
+    }
+
+    /// Bytes of a line: a row's last tile reads as far as the pixels that it has too many.
+    fn line(&self, width: usize) -> usize {
+        self.form.terms() * self.part(width)
+    }
+
+    fn part(&self, width: usize) -> usize {
+        let bytes = (width.next_multiple_of(SIDE) - 1) * PITCH + STEP * size_of::<u16>();
+        bytes.next_multiple_of(64)
+    }
+
+    /// Splits lines of the image, `stride` values apart.
+    ///
+    /// # Safety
+    /// `to` has room as [`Self::scratch`] says, and [`super::is_there`].
+    pub unsafe fn split(&self, from: &[f32], stride: usize, width: usize, to: *mut u8) {
+        let part = self.part(width);
+        for (i, line) in from.chunks_exact(stride).enumerate() {
+            // SAFETY: a line of `to` is `terms` parts, each for as many values as it has bytes by two.
+            unsafe {
+                let nearest = to.add(i * self.line(width));
+                let rest = if self.form == Form::Pair { Some(nearest.add(part)) } else { None };
+                split_line(&line[..stride.min(part / size_of::<u16>())], part / STEP / size_of::<u16>(), nearest, rest);
+            }
+        }
+    }
+
+    /// A row of the result, of its first seven lines.
+    ///
+    /// # Safety
+    /// `lines` are as [`Self::split`] made them, `out` is good for `width` pixels, `tail.bias` for the outputs, and [`super::is_there`].
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn row(&self, lines: *const u8, width: usize, (out, ldc): (*mut f32, usize), tail: Tail) {
+        let line = self.line(width);
+        let rest = self.part(width);
+        let offsets: Vec<usize> = (0..self.form.products())
+            .flat_map(|product| (0..LINES).map(move |i| i * line + if product == 1 { rest } else { 0 }))
+            .collect();
+        let mut sums = Sums([[0.0; SIDE]; SIDE]);
+        // SAFETY: as the caller says; a line has what the last pixels' tiles read.
+        unsafe {
+            let tiles = Tiles::new();
+            for panel in 0..self.packed.panels() {
+                let (b, first) = (self.packed.panel(panel, 0), panel * SIDE);
+                let columns = (self.packed.columns - first).min(SIDE);
+                for pixel in (0..width).step_by(SIDE) {
+                    let rows = Rows { a: lines.add(pixel * PITCH), pitch: PITCH, offsets: &offsets };
+                    multiply(&tiles, Form::Nearest, rows, (b, b), &mut sums);
+                    for (i, row) in sums.0.iter().take(width - pixel).enumerate() {
+                        for at in (0..columns).step_by(16) {
+                            let sum = Avx512::load(row.as_ptr().add(at));
+                            let to = out.add((pixel + i) * ldc + first + at);
+                            tail.write::<Avx512>(sum, first + at, to, false);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
