@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use docreader::kernels::{Conv, Filters, Isa, Linear, Map, Options, Pool, Then, peak};
+use docreader::kernels::{Conv, Filters, Isa, Linear, Map, Options, Pool, Then, peak, split};
 
 struct Case {
     name: &'static str,
@@ -49,10 +49,10 @@ fn main() {
     let filter = args.first().map_or("", String::as_str);
     let wanted = |way: &Way| args.get(1).map_or(way.options.isa != Isa::Portable, |name| way.name() == name);
     let ways: Vec<Way> = Way::all().filter(wanted).collect();
-    println!("{:<26} {:<7} {:>8} {:>9} {:>7}", "layer", "", "ms", "GFLOP/s", "of peak");
+    println!("{:<26} {:<11} {:>8} {:>9} {:>7}", "layer", "", "ms", "GFLOP/s", "of peak");
     for case in CASES.iter().filter(|c| c.name.starts_with(filter)) {
         let pool = Pool::default();
-        let layers: Vec<_> = ways.iter().map(|way| (case.layer(way.options), case.maps(&pool))).collect();
+        let layers: Vec<_> = ways.iter().map(|way| (case.layer(way), case.maps(&pool, way))).collect();
         let mut best = vec![f64::MAX; layers.len()];
         let peaks: Vec<f64> = ways.iter().map(Way::peak).collect();
         let mut work = 0;
@@ -69,13 +69,15 @@ fn main() {
         for (way, (best, peak)) in ways.iter().zip(best.iter().zip(&peaks)) {
             let rate = work as f64 / best;
             let (ms, share) = (best * 1e3, 100.0 * rate / peak);
-            println!("{:<26} {:<7} {ms:>8.2} {:>9.0} {share:>5.0} %", case.name, way.name(), 2e-9 * rate);
+            println!("{:<26} {:<11} {ms:>8.2} {:>9.0} {share:>5.0} %", case.name, way.name(), 2e-9 * rate);
         }
     }
 }
 
 struct Way {
     options: Options,
+    /// Maps are split already, and the result will be.
+    split: bool,
 }
 
 impl Way {
@@ -83,11 +85,19 @@ impl Way {
         let f32 = Isa::available().iter().map(|&isa| Options { isa, winograd: true, bf16: false });
         let bf16 = Isa::available().first().filter(|isa| **isa == Isa::Amx);
         let bf16 = bf16.map(|&isa| Options { isa, winograd: false, bf16: true });
-        bf16.into_iter().chain(f32).map(|options| Self { options })
+        bf16.into_iter().chain(f32).flat_map(|options| {
+            let splits = if options.isa == Isa::Amx { &[true, false][..] } else { &[false] };
+            splits.iter().map(move |&split| Self { options, split })
+        })
     }
 
     fn name(&self) -> &'static str {
-        if self.options.bf16 { "bf16" } else { self.options.isa.name() }
+        match (self.options.bf16, self.split) {
+            (true, true) => "bf16, split",
+            (true, false) => "bf16",
+            (false, true) => "amx, split",
+            (false, false) => self.options.isa.name(),
+        }
     }
 
     /// An f32 product takes AMX three instructions.
@@ -99,7 +109,8 @@ impl Way {
 type Layer = Box<dyn Fn(&Map, Option<Map>) -> Map>;
 
 impl Case {
-    fn layer(&self, options: Options) -> Layer {
+    fn layer(&self, way: &Way) -> Layer {
+        let &Way { options, split } = way;
         let &Case { kernel, stride, input, output, .. } = self;
         let mut values = values();
         let mut take = |count: usize| -> Vec<f32> { values.by_ref().take(count).collect() };
@@ -110,15 +121,15 @@ impl Case {
         }
         let (weight, bias) = (take(output * input * kernel * kernel), take(output));
         let conv = Conv::new(options, &Filters { weight: &weight, bias: &bias, input, output, kernel, stride });
-        Box::new(move |x, add_to| conv.forward(x, Then { relu: true, add_to }))
+        Box::new(move |x, add_to| conv.forward(x, Then { relu: true, add_to, split }))
     }
 
     /// The layer's input, and what is added to its result.
-    fn maps(&self, pool: &Pool) -> (Map, Option<Map>) {
+    fn maps(&self, pool: &Pool, way: &Way) -> (Map, Option<Map>) {
         let (count, height, width) = self.size;
         let fill = |mut map: Map| {
             map.data_mut().iter_mut().zip(values()).for_each(|(to, v)| *to = v);
-            map
+            if way.split && self.kernel > 0 { split(&map, way.options).unwrap_or(map) } else { map }
         };
         let other = self.add.then(|| fill(pool.map(count, height, width, self.output)));
         (fill(pool.map(count, height, width, self.input)), other)

@@ -16,11 +16,28 @@ pub struct Then {
     pub relu: bool,
     /// A map of the result's shape to which the result is added, before the ReLU, and which it becomes.
     pub add_to: Option<Map>,
+    /// Hands the result on split into bf16 as AMX's tiles read it, which saves the next layer on tiles that work; for layers on tiles only.
+    pub split: bool,
 }
 
 impl Then {
     pub fn relu() -> Self {
-        Self { relu: true, add_to: None }
+        Self { relu: true, ..Self::default() }
+    }
+}
+
+/// The map as layers with these options hand it on if [`Then::split`]; none where they are not on tiles.
+pub fn split(x: &Map, options: Options) -> Option<Map> {
+    match options.isa.there() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Amx => {
+            let form = options.form();
+            let mut out = x.pool().split_map(form, (x.count, x.height, x.width), x.channels);
+            let stride = out.stride;
+            amx::split_row(form, x.data(), x.stride, out.words_mut(), stride);
+            Some(out)
+        }
+        _ => None,
     }
 }
 
@@ -104,8 +121,9 @@ impl Conv {
         let size = |side: usize| (side + 2 * (self.kernel / 2) - self.kernel) / self.stride + 1;
         let (height, width) = (size(x.height), size(x.width));
         let add = then.add_to.is_some();
-        let mut out = then.add_to.unwrap_or_else(|| x.pool().map(x.count, height, width, self.output));
+        let mut out = then.add_to.unwrap_or_else(|| self.result(x, (height, width), then.split));
         assert_eq!((out.count, out.height, out.width, out.channels), (x.count, height, width, self.output), "shape");
+        assert_eq!(out.form.is_some(), then.split, "split");
         let tail = Tail { bias: self.bias.as_ptr(), add, relu: then.relu, next: null() };
         out.pool().count_work(out.pixels() * self.output * self.input * self.kernel * self.kernel);
         match &self.weights {
@@ -116,6 +134,23 @@ impl Conv {
             Weights::Plain(packed, zeros) => self.reach(x, packed, zeros, &mut out, tail),
         }
         out
+    }
+
+    fn result(&self, x: &Map, (height, width): (usize, usize), split: bool) -> Map {
+        match &self.weights {
+            #[cfg(target_arch = "x86_64")]
+            Weights::Tiles(conv) if split => x.pool().split_map(conv.form(), (x.count, height, width), self.output),
+            _ => x.pool().map(x.count, height, width, self.output),
+        }
+    }
+
+    /// Whether it is on tiles, which take split maps and may make them.
+    pub fn is_on_tiles(&self) -> bool {
+        match &self.weights {
+            #[cfg(target_arch = "x86_64")]
+            Weights::Tiles(_) => true,
+            _ => false,
+        }
     }
 
     /// Tiles of output pixels, each with a pointer to an input pixel for each position of the filter.

@@ -8,6 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::arena::Arena;
 
+#[cfg(target_arch = "x86_64")]
+pub(super) use super::amx::Form;
+/// Elsewhere values are only what they are.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {}
+
 const CHANNEL_ALIGN: usize = 16;
 const CACHE_LINE: usize = 64;
 const HUGE_PAGE: usize = 2 << 20;
@@ -127,10 +134,22 @@ impl Pool {
     /// A map of `count` images of `height` × `width` pixels; what is in it is left over from other maps.
     pub fn map(&self, count: usize, height: usize, width: usize, channels: usize) -> Map {
         let stride = channel_stride(channels);
-        let len = count * height * width * stride;
+        let memory = self.memory(count * height * width * stride);
+        Map { count, height, width, channels, stride, form: None, memory, pool: self.clone() }
+    }
+
+    /// The same for values that are split for tiles.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn split_map(&self, form: Form, (count, height, width): (usize, usize, usize), channels: usize) -> Map {
+        let stride = super::amx::pixel(form, channels) / size_of::<f32>();
+        // The last pixels' tile reads beyond them.
+        let memory = self.memory((count * height * width + super::amx::SIDE) * stride);
+        Map { count, height, width, channels, stride, form: Some(form), memory, pool: self.clone() }
+    }
+
+    fn memory(&self, len: usize) -> Memory {
         let range = self.0.arena.as_ref().and_then(|arena| arena.take(len));
-        let memory = range.map_or_else(|| Memory::Own(Buffer::zeroed(len)), Memory::Arena);
-        Map { count, height, width, channels, stride, memory, pool: self.clone() }
+        range.map_or_else(|| Memory::Own(Buffer::zeroed(len)), Memory::Arena)
     }
 
     /// Multiplications and additions, in pairs, that the layers of these maps have asked for so far; Winograd's does fewer.
@@ -162,8 +181,10 @@ pub struct Map {
     pub height: usize,
     pub width: usize,
     pub channels: usize,
-    /// Values from one pixel to the next.
+    /// Values from one pixel to the next, or as many bytes.
     pub stride: usize,
+    /// As tiles of this form read values; there are none of `data` then.
+    pub(super) form: Option<Form>,
     memory: Memory,
     pool: Pool,
 }
@@ -177,12 +198,27 @@ impl Map {
         &self.pool
     }
 
+    /// # Panics
+    /// If the values are split.
     pub fn data(&self) -> &[f32] {
+        assert_eq!(self.form, None);
+        self.words()
+    }
+
+    /// # Panics
+    /// If the values are split.
+    pub fn data_mut(&mut self) -> &mut [f32] {
+        assert_eq!(self.form, None);
+        self.words_mut()
+    }
+
+    /// The memory, whatever is in it.
+    pub(super) fn words(&self) -> &[f32] {
         // SAFETY: `address` is good for so many values, which are initialised, since memory comes zeroed; they are ours.
         unsafe { std::slice::from_raw_parts(self.address(), self.pixels() * self.stride) }
     }
 
-    pub fn data_mut(&mut self) -> &mut [f32] {
+    pub(super) fn words_mut(&mut self) -> &mut [f32] {
         // SAFETY: as above.
         unsafe { std::slice::from_raw_parts_mut(self.address(), self.pixels() * self.stride) }
     }
@@ -196,16 +232,22 @@ impl Map {
     }
 
     pub fn duplicate(&self) -> Self {
-        let mut copy = self.pool.map(self.count, self.height, self.width, self.channels);
-        copy.data_mut().copy_from_slice(self.data());
+        let size = (self.count, self.height, self.width);
+        let mut copy = match self.form {
+            None => self.pool.map(size.0, size.1, size.2, self.channels),
+            #[cfg(target_arch = "x86_64")]
+            Some(form) => self.pool.split_map(form, size, self.channels),
+        };
+        copy.words_mut().copy_from_slice(self.words());
         copy
     }
 
     /// The same values as `count` pixels of another shape, such as RoIs as rows of a matrix.
     ///
     /// # Panics
-    /// If that makes another number of values, or channels that are not aligned.
+    /// If that makes another number of values, or channels that are not aligned, or values are split.
     pub fn reshape(mut self, count: usize, height: usize, width: usize, channels: usize) -> Self {
+        assert_eq!(self.form, None);
         assert_eq!(self.pixels() * self.stride, count * height * width * channels);
         assert_eq!(channels, channel_stride(channels));
         (self.count, self.height, self.width) = (count, height, width);

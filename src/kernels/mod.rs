@@ -18,7 +18,7 @@ mod simd;
 mod stem;
 mod winograd;
 
-pub use conv::{Conv, Filters, Linear, Options, Then};
+pub use conv::{Conv, Filters, Linear, Options, Then, split};
 pub use map::{Map, Pool, channel_stride};
 pub use peak::peak;
 pub use resize::{add_upsampled, subsample};

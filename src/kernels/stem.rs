@@ -9,7 +9,7 @@ use std::ptr::null;
 use super::amx;
 use super::conv::{Filters, Options};
 use super::gemm::{Packed, ROWS, Tail, Tile, run};
-use super::map::{Buffer, Map, Pool, with_scratch};
+use super::map::{Buffer, Map, Pool, channel_stride, with_scratch};
 use super::parallel::{Shared, for_each};
 use super::resize::largest;
 use super::simd::Isa;
@@ -93,19 +93,21 @@ impl Stem {
         Self { isa: options.isa, output, bias: Buffer::of_channels(output, bias), weights }
     }
 
-    /// [H, W, 3] → [1, H/4, W/4, output].
-    pub fn forward(&self, image: &Image) -> Map {
+    /// [H, W, 3] → [1, H/4, W/4, output], `split` as in [`super::Then`].
+    pub fn forward(&self, image: &Image, split: bool) -> Map {
         let (height, width) = (image.height.div_ceil(STRIDE), image.width.div_ceil(STRIDE));
-        let mut out = image.data.pool().map(1, height.div_ceil(2), width.div_ceil(2), self.output);
+        let mut out = self.result(image.data.pool(), (height.div_ceil(2), width.div_ceil(2)), split);
         out.pool().count_work(height * width * KERNEL * VALUES * self.output);
-        let (rows, stride, length) = (out.height, out.stride, out.width * out.stride);
-        let target = Shared::new(out.data_mut());
+        let (rows, pixels, form) = (out.height, out.width, out.form);
+        let (stride, to_stride) = (channel_stride(self.output), out.stride);
+        let target = Shared::new(out.words_mut());
         for_each(rows.div_ceil(STRIP), |task| {
             let made = task * STRIP..((task + 1) * STRIP).min(rows);
             let needed = (2 * made.start).saturating_sub(1)..(2 * made.end).min(height);
-            let kept = KEPT * width * stride;
-            with_scratch(kept + self.scratch(needed.len(), width), |scratch| {
-                let (kept, lines) = scratch.split_at_mut(kept);
+            let (kept, pooled) = (KEPT * width * stride, pixels * stride);
+            with_scratch(kept + pooled + self.scratch(needed.len(), width), |scratch| {
+                let (kept, rest) = scratch.split_at_mut(kept);
+                let (pooled, lines) = rest.split_at_mut(pooled);
                 self.prepare(image, &needed, width, lines);
                 let mut next = needed.start;
                 for y in made {
@@ -116,13 +118,39 @@ impl Stem {
                     }
                     next = last + 1;
                     let row = |row: usize| &kept[row % KEPT * width * stride..][..width * stride];
+                    let rows = [row((2 * y).saturating_sub(1)), row(2 * y), row(last)];
+                    let length = pixels * to_stride;
                     // SAFETY: rows of the result are this task's alone.
                     let to = unsafe { std::slice::from_raw_parts_mut(target.at(y * length).get(), length) };
-                    largest(self.isa, [row((2 * y).saturating_sub(1)), row(2 * y), row(last)], stride, to);
+                    match form {
+                        None => largest(self.isa, rows, stride, to),
+                        #[cfg(target_arch = "x86_64")]
+                        Some(form) => {
+                            largest(self.isa, rows, stride, pooled);
+                            amx::split_row(form, pooled, stride, to, to_stride);
+                        }
+                    }
                 }
             });
         });
         out
+    }
+
+    fn result(&self, pool: &Pool, (height, width): (usize, usize), split: bool) -> Map {
+        match &self.weights {
+            #[cfg(target_arch = "x86_64")]
+            Weights::Tiles(stem) if split => pool.split_map(stem.form(), (1, height, width), self.output),
+            _ => pool.map(1, height, width, self.output),
+        }
+    }
+
+    /// As [`super::Conv::is_on_tiles`].
+    pub fn is_on_tiles(&self) -> bool {
+        match &self.weights {
+            #[cfg(target_arch = "x86_64")]
+            Weights::Tiles(_) => true,
+            Weights::Plain(_) => false,
+        }
     }
 
     /// Values that [`Self::prepare`] writes for so many rows of the convolution.

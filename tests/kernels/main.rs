@@ -116,7 +116,7 @@ fn convolutions_of_any_shape() {
             let plain = conv.forward(&x, Then::default());
             let other = random.map(&pool, count, plain.height, plain.width, output);
             let add_to = add.then(|| other.duplicate());
-            let got = conv.forward(&x, Then { relu, add_to });
+            let got = conv.forward(&x, Then { relu, add_to, split: false });
             let what = format!("{} {conv:?} of {x:?}, relu {relu}, add {add}", isa.name());
             let scale = ((input * kernel * kernel) as f64).sqrt() + 1.0;
             let allowed = tolerance(&conv, bf16);
@@ -153,7 +153,7 @@ fn large_maps() {
             let filters = Filters { weight: &weight, bias: &bias, input, output, kernel, stride: 1 };
             let conv = Conv::new(Options { isa, winograd: true, bf16: false }, &filters);
             let other = random.map(&pool, 1, height, width, output);
-            let got = conv.forward(&x, Then { relu: true, add_to: add.then(|| other.duplicate()) });
+            let got = conv.forward(&x, Then { relu: true, add_to: add.then(|| other.duplicate()), split: false });
             let mut worst = 0f64;
             for _ in 0..10_000 {
                 let (y, column, o) =
@@ -211,7 +211,7 @@ fn the_first_layer() {
             }
             let bf16 = random.within(0..=2) == 0;
             let stem = Stem::new(Options { isa, winograd: true, bf16 }, &filters);
-            let got = stem.forward(&image);
+            let got = stem.forward(&image, false);
             let what = format!("{} {stem:?}, {height} × {width}, bf16 {bf16}", isa.name());
             let size = |side: usize| side.div_ceil(2);
             let near = |v: usize, limit: usize| (2 * v).saturating_sub(1)..(2 * v + 2).min(limit);

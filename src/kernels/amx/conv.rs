@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::plan::{Plan, Shape};
-use super::split::{Packed, split};
+use super::split::{Packed, load, split, store};
 use super::tile::{Form, Rows, SIDE, STEP, Sums, Tiles, multiply};
 use crate::kernels::conv::Filters;
 use crate::kernels::gemm::Tail;
@@ -33,7 +33,12 @@ impl Conv {
             let c = block * STEP + k;
             if c < input { weight[(o * input + c) * taps + y * kernel + x] } else { 0.0 }
         });
-        Self { shape: Shape { form, kernel, stride, blocks, panels: packed.panels() }, packed }
+        Self::of(form, (kernel, stride), blocks, packed)
+    }
+
+    fn of(form: Form, (kernel, stride): (usize, usize), blocks: usize, packed: Packed) -> Self {
+        let panels = packed.panels();
+        Self { shape: Shape { form, kernel, stride, blocks, panels, given: false, handed_on: false }, packed }
     }
 
     /// A fully connected layer, as in `Linear::new`.
@@ -43,30 +48,39 @@ impl Conv {
             let k = step * STEP + k;
             if k < input { at(k, o) } else { 0.0 }
         });
-        Self { shape: Shape { form, kernel: 1, stride: 1, blocks, panels: packed.panels() }, packed }
+        Self::of(form, (1, 1), blocks, packed)
     }
 
-    /// `out` has the right shape; `tail` is as for the other kernels.
+    pub fn form(&self) -> Form {
+        self.shape.form
+    }
+
+    /// `out` has the right shape; `tail` is as for the other kernels. Either map may be split.
     pub fn run(&self, x: &Map, out: &mut Map, tail: Tail) {
-        self.run_as(&Plan::new(&self.shape, x, out), x, out, tail);
+        self.run_as(&Plan::new(self.shape, x, out), x, out, tail);
     }
 
     fn run_as(&self, plan: &Plan, x: &Map, out: &mut Map, tail: Tail) {
-        let shape = &self.shape;
-        let (ldc, stream) = (out.stride, !tail.add && size_of_val(out.data()) > LARGE);
-        let target = Shared::new(out.data_mut());
+        let shape = &plan.shape;
+        let (ldc, stream) = (out.stride, !tail.add && size_of_val(out.words()) > LARGE);
+        let target = Shared::new(out.words_mut());
         for_each(plan.images * plan.strips(), |task| {
             let (image, (row, column)) = (task / plan.strips(), plan.strip(task % plan.strips()));
             let rows = plan.rows.min(plan.height - row);
             let columns = plan.columns.min(plan.width - column);
             // SAFETY: one of these is made where `is_there` only, here and below.
             let tiles = unsafe { Tiles::new() };
-            with_scratch(plan.scratch(shape).div_ceil(size_of::<f32>()), |scratch| {
-                let a = scratch.as_mut_ptr().cast::<u8>();
+            with_scratch(plan.scratch().div_ceil(size_of::<f32>()), |scratch| {
                 for first in (0..shape.blocks).step_by(shape.part()) {
                     let blocks = first..(first + shape.part()).min(shape.blocks);
-                    // SAFETY: the scratch buffer holds the planes, and what lies behind them.
-                    unsafe { self.fill(x, plan, image, (row, column), blocks.clone(), a) };
+                    let a = if shape.is_direct() {
+                        x.words()[row * x.stride..].as_ptr().cast::<u8>()
+                    } else {
+                        let a = scratch.as_mut_ptr().cast::<u8>();
+                        // SAFETY: the scratch buffer holds the planes, and what lies behind them.
+                        unsafe { self.fill(x, plan, image, (row, column), blocks.clone(), a) };
+                        a.cast_const()
+                    };
                     let last = blocks.end == shape.blocks;
                     let strip = Strip {
                         a,
@@ -80,7 +94,7 @@ impl Conv {
                         stream: stream && blocks.len() == shape.blocks,
                         tail: tail.part(first == 0, last),
                     };
-                    // SAFETY: these pixels of C are this task's alone.
+                    // SAFETY: these pixels of C are this task's alone; a split map has what its last tile reads.
                     unsafe { self.multiply(&tiles, &strip) };
                 }
             });
@@ -92,15 +106,15 @@ impl Conv {
 
     /// Where each step's values lie from a pixel's first.
     fn offsets(&self, plan: &Plan, blocks: usize) -> Vec<usize> {
-        let Shape { kernel, stride: s, .. } = self.shape;
+        let Shape { kernel, stride: s, .. } = plan.shape;
         let offset = |(y, x, block): (usize, usize, usize)| {
             let plane = if kernel == 1 { 0 } else { y % s * s + x % s };
-            plane * plan.plane() + (y / s * plan.across + x / s) * plan.pitch + block * self.shape.form.a_step()
+            plane * plan.plane() + (y / s * plan.across + x / s) * plan.pitch + block * plan.shape.form.a_step()
         };
         steps(kernel, blocks).map(offset).collect()
     }
 
-    /// Splits what a strip needs of the input, and zeros for what is outside.
+    /// Splits or copies what a strip needs of the input, and zeros for what is outside.
     unsafe fn fill(
         &self,
         x: &Map,
@@ -110,23 +124,31 @@ impl Conv {
         blocks: Range<usize>,
         a: *mut u8,
     ) {
-        let Shape { kernel, stride: s, .. } = self.shape;
+        let Shape { kernel, stride: s, form, given, .. } = plan.shape;
         let (pad, (height, width)) = (kernel / 2, plan.size);
-        let from = blocks.start * STEP;
-        let count = (blocks.end * STEP).min(x.stride) - from;
-        let source = &x.data()[image * height * width * x.stride..][..height * width * x.stride];
-        if self.shape.is_pointwise() {
-            let pixels = plan.rows.min(height - row);
-            let source = &source[row * x.stride + from..][..(pixels - 1) * x.stride + count];
-            // SAFETY: as below.
-            unsafe { split(self.shape.form, source.as_ptr(), count, (pixels, x.stride, plan.pitch), a) };
-            return;
+        let bytes = blocks.len() * form.a_step();
+        // Of a pixel, in a plain map's values.
+        let values = blocks.start * STEP..(blocks.end * STEP).min(x.stride);
+        let source = &x.words()[image * height * width * x.stride..][..height * width * x.stride];
+        // `count` pixels from this one on, `step` apart.
+        let bring = |pixel: usize, count: usize, step: usize, to: *mut u8| {
+            let from = &source[pixel * x.stride..][..(count - 1) * step * x.stride + x.stride];
+            let pixels = (count, step * x.stride, plan.pitch);
+            // SAFETY: as the caller says; a slice is good for its values, of which there are a multiple of 16.
+            unsafe {
+                match given {
+                    true => copy(from.as_ptr().cast(), bytes, pixels, to),
+                    false => split(form, from[values.start..].as_ptr(), values.len(), pixels, to),
+                }
+            }
+        };
+        if plan.shape.is_pointwise() {
+            return bring(row, plan.rows.min(height - row), 1, a);
         }
-        let bytes = blocks.len() * self.shape.form.a_step();
         let mut to = a;
-        // SAFETY: as the caller says; a slice is good for its values, of which there are a multiple of 16.
+        // SAFETY: as above.
         unsafe {
-            for plane in 0..self.shape.planes() {
+            for plane in 0..plan.shape.planes() {
                 // The first pixel of a row that is inside, and how many are.
                 let left = column * s + plane % s;
                 let before = pad.saturating_sub(left).div_ceil(s).min(plan.across);
@@ -138,10 +160,8 @@ impl Conv {
                         to.add(pixel * plan.pitch).write_bytes(0, bytes);
                     }
                     if !inside.is_empty() {
-                        let start = (y * width + left + inside.start * s - pad) * x.stride + from;
-                        let source = &source[start..][..(inside.len() - 1) * s * x.stride + count];
-                        let pixels = (inside.len(), s * x.stride, plan.pitch);
-                        split(self.shape.form, source.as_ptr(), count, pixels, to.add(inside.start * plan.pitch));
+                        let start = y * width + left + inside.start * s - pad;
+                        bring(start, inside.len(), s, to.add(inside.start * plan.pitch));
                     }
                     to = to.add(plan.across * plan.pitch);
                 }
@@ -170,7 +190,7 @@ impl Conv {
                 strip.finish(&sums, pixel, panel * SIDE, columns);
             }
         };
-        if self.shape.is_near() {
+        if strip.plan.shape.is_near() {
             (0..blocks).for_each(|block| (0..panels).for_each(|panel| each(panel, block)));
         } else {
             // A panel stays near while the pixels pass by.
@@ -187,7 +207,7 @@ fn steps(kernel: usize, blocks: usize) -> impl Iterator<Item = (usize, usize, us
 /// What the kernel reads and writes for some pixels of the result.
 struct Strip<'a> {
     plan: &'a Plan,
-    a: *mut u8,
+    a: *const u8,
     offsets: Vec<usize>,
     /// The first step's place in a panel.
     first: usize,
@@ -203,7 +223,7 @@ struct Strip<'a> {
 
 impl Strip<'_> {
     /// Writes the sums of 32 pixels to where they belong.
-    #[target_feature(enable = "avx512f")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn finish(&self, sums: &Sums, pixel: usize, column: usize, columns: usize) {
         let across = self.plan.across;
         let (mut y, mut x) = (pixel / across, pixel % across);
@@ -211,10 +231,15 @@ impl Strip<'_> {
         unsafe {
             for row in sums.0.iter().take(self.pixels - pixel) {
                 if x < self.columns {
-                    let c = self.c.add((y * self.plan.width + x) * self.ldc + column);
-                    for at in (0..columns).step_by(16) {
-                        let sum = Avx512::load(row.as_ptr().add(at));
-                        self.tail.write::<Avx512>(sum, column + at, c.add(at), self.stream);
+                    let c = self.c.add((y * self.plan.width + x) * self.ldc);
+                    if self.plan.shape.handed_on {
+                        let to = c.cast::<u8>().add(column / STEP * self.plan.shape.form.a_step());
+                        self.hand_on(row, column, columns, to);
+                    } else {
+                        for at in (0..columns).step_by(16) {
+                            let sum = Avx512::load(row.as_ptr().add(at));
+                            self.tail.write::<Avx512>(sum, column + at, c.add(column + at), self.stream);
+                        }
                     }
                 }
                 x += 1;
@@ -222,6 +247,45 @@ impl Strip<'_> {
                     (y, x) = (y + 1, 0);
                 }
             }
+        }
+    }
+
+    /// Writes a pixel's 32 sums split, of which 16 may be none.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn hand_on(&self, sums: &[f32; SIDE], column: usize, columns: usize, to: *mut u8) {
+        let Tail { bias, add, relu, .. } = self.tail;
+        let form = self.plan.shape.form;
+        // SAFETY: as for `multiply`.
+        unsafe {
+            let zero = Avx512::splat(0.0);
+            let sum = |at: usize| match at < columns {
+                true if bias.is_null() => Avx512::load(sums.as_ptr().add(at)),
+                true => Avx512::add(Avx512::load(sums.as_ptr().add(at)), Avx512::load(bias.add(column + at))),
+                false => zero,
+            };
+            let (mut low, mut high) = (sum(0), sum(16));
+            if add {
+                let (other_low, other_high) = load(form, to);
+                (low, high) = (Avx512::add(low, other_low), Avx512::add(high, other_high));
+            }
+            if relu {
+                (low, high) = (Avx512::max(low, zero), Avx512::max(high, zero));
+            }
+            store(form, (low, high), to, self.stream);
+        }
+    }
+}
+
+/// Copies pixels that are split already: so many, whose values lie `step` words apart, to places that lie `pitch` bytes apart.
+unsafe fn copy(from: *const u8, bytes: usize, (pixels, step, pitch): (usize, usize, usize), to: *mut u8) {
+    let step = step * size_of::<f32>();
+    // SAFETY: as for `split`.
+    unsafe {
+        if (step, bytes) == (pitch, pitch) {
+            return from.copy_to_nonoverlapping(to, pixels * pitch);
+        }
+        for pixel in 0..pixels {
+            from.add(pixel * step).copy_to_nonoverlapping(to.add(pixel * pitch), bytes);
         }
     }
 }
@@ -261,7 +325,7 @@ mod tests {
                 let run = |strips: usize, parts: usize| {
                     let mut out = pool.map(2, size.0.div_ceil(stride), size.1.div_ceil(stride), output);
                     let tail = Tail { bias: bias.as_ptr(), relu: true, ..Tail::PLAIN };
-                    conv.run_as(&Plan::of(&conv.shape, &x, &out, strips, parts), &x, &mut out, tail);
+                    conv.run_as(&Plan::of(conv.shape, &x, &out, strips, parts), &x, &mut out, tail);
                     let pixels = out.data().chunks_exact(out.stride);
                     pixels.flat_map(|pixel| &pixel[..output]).copied().collect::<Vec<f32>>()
                 };

@@ -12,6 +12,7 @@ mod stem;
 mod tile;
 
 pub(super) use conv::Conv;
+pub(super) use split::{pixel, split_row};
 pub(super) use stem::Stem;
 pub(super) use tile::{Form, SIDE, STEP, chains, is_there};
 

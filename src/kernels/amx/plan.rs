@@ -20,9 +20,23 @@ pub(super) struct Shape {
     /// Steps of input channels.
     pub blocks: usize,
     pub panels: usize,
+    /// Whether the input is split already, or the result will be.
+    pub given: bool,
+    pub handed_on: bool,
 }
 
 impl Shape {
+    /// For these maps.
+    pub fn of(self, x: &Map, out: &Map) -> Self {
+        assert!([x.form, out.form].into_iter().flatten().all(|form| form == self.form), "another form");
+        Self { given: x.form.is_some(), handed_on: out.form.is_some(), ..self }
+    }
+
+    /// Whether tiles read the input where it is.
+    pub fn is_direct(&self) -> bool {
+        self.is_pointwise() && self.given
+    }
+
     pub fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1
     }
@@ -47,15 +61,16 @@ impl Shape {
         self.part() * self.kernel * self.kernel * self.panels * self.form.b_step() * size_of::<u16>()
     }
 
-    /// Blocks that are split at a time.
+    /// Blocks that are split at a time. Sums are not handed on before all are there.
     pub fn part(&self) -> usize {
-        if self.is_pointwise() { self.blocks.min(PART) } else { self.blocks }
+        if self.is_pointwise() && !self.given && !self.handed_on { self.blocks.min(PART) } else { self.blocks }
     }
 }
 
 /// Strips of rows, and of columns where rows are long.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
+    pub shape: Shape,
     pub images: usize,
     /// Of the input, as the strips see it.
     pub size: (usize, usize),
@@ -73,16 +88,17 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The cheapest of some.
-    pub fn new(shape: &Shape, x: &Map, out: &Map) -> Self {
+    pub fn new(shape: Shape, x: &Map, out: &Map) -> Self {
         let whole = Self::of(shape, x, out, 1, 1);
         let most = if shape.is_pointwise() { whole.height.div_ceil(SIDE) } else { whole.height };
         let strips = std::iter::successors(Some(1), |n| Some(n + (n / 8).max(1))).take_while(|n| *n <= most);
         let all = strips.flat_map(|strips| [1, 2, 4].map(|parts| Self::of(shape, x, out, strips, parts)));
-        all.min_by_key(|plan| plan.cost(shape)).unwrap_or(whole)
+        all.min_by_key(Self::cost).unwrap_or(whole)
     }
 
     /// About so many strips of rows, each in so many parts of columns.
-    pub fn of(shape: &Shape, x: &Map, out: &Map, strips: usize, parts: usize) -> Self {
+    pub fn of(shape: Shape, x: &Map, out: &Map, strips: usize, parts: usize) -> Self {
+        let shape = shape.of(x, out);
         let (images, size, height, width) = match shape.is_pointwise() {
             true => (1, (x.pixels(), 1), out.pixels(), 1),
             false => (x.count, (x.height, x.width), out.height, out.width),
@@ -92,9 +108,9 @@ impl Plan {
         let columns = width.div_ceil(parts).max(1);
         // With whole rows, the zero right of a row is also the one left of the next.
         let beside = if columns >= width { shape.halo().min(1) } else { shape.halo() };
-        let pitch = pitch(shape.form, shape.part());
+        let pitch = if shape.is_direct() { x.stride * size_of::<f32>() } else { pitch(shape.form, shape.part()) };
         let plane_rows = rows + shape.halo();
-        Self { images, size, height, width, rows, columns, across: columns + beside, plane_rows, pitch }
+        Self { shape, images, size, height, width, rows, columns, across: columns + beside, plane_rows, pitch }
     }
 
     pub fn strips(&self) -> usize {
@@ -113,23 +129,30 @@ impl Plan {
     }
 
     /// Bytes of the scratch buffer: the planes, and what tiles may read behind them.
-    pub fn scratch(&self, shape: &Shape) -> usize {
-        shape.planes() * self.plane() + (SIDE + 2) * self.pitch
+    pub fn scratch(&self) -> usize {
+        if self.shape.is_direct() { 0 } else { self.shape.planes() * self.plane() + (SIDE + 2) * self.pitch }
     }
 
     /// Cycles, roughly, as seen on a Granite Rapids: what the multiplications take, the input's splitting, and filters or input that come from
     /// beyond the cache.
-    fn cost(&self, shape: &Shape) -> usize {
+    fn cost(&self) -> usize {
         /// Of a tile instruction for each of C's four tiles.
         const PRODUCT_CYCLES: usize = 80;
         const TILE_CYCLES: usize = 400;
         const SPLIT_CYCLES: usize = 20;
+        const COPY_CYCLES: usize = 10;
         const FAR_BYTES_PER_CYCLE: usize = 8;
+        let shape = &self.shape;
         let steps = shape.part() * shape.kernel * shape.kernel;
         let blocks = ((self.rows - 1) * self.across + self.columns).div_ceil(SIDE);
         let multiply = blocks * shape.panels * (steps * shape.form.products() * PRODUCT_CYCLES + TILE_CYCLES);
         let planes = shape.planes() * self.plane();
-        let split = planes / shape.form.a_step() * SPLIT_CYCLES;
+        let split = planes / shape.form.a_step()
+            * match (shape.given, shape.is_direct()) {
+                (_, true) => 0,
+                (true, _) => COPY_CYCLES,
+                _ => SPLIT_CYCLES,
+            };
         let filters = shape.filters();
         let near = if shape.is_near() { NEAR } else { filters / shape.panels.max(1) };
         let far = filters + if planes + near > CACHE { planes * shape.panels } else { 0 };

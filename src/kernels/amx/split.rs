@@ -13,6 +13,12 @@ pub(super) fn pitch(form: Form, blocks: usize) -> usize {
     if bytes.is_multiple_of(128) { bytes + 64 } else { bytes }
 }
 
+/// Bytes that a pixel of a map takes whose values are split: likewise, but where sets of the cache would be few indeed.
+pub(in crate::kernels) fn pixel(form: Form, channels: usize) -> usize {
+    let bytes = channels.div_ceil(STEP) * form.a_step();
+    if bytes.is_multiple_of(1024) { bytes + 64 } else { bytes }
+}
+
 /// Writes `pixels` as the kernel reads them: so many, whose values lie `step` apart, to places that lie [`pitch`] apart.
 ///
 /// # Safety
@@ -32,16 +38,63 @@ pub(super) unsafe fn split(
             for at in (0..count).step_by(STEP) {
                 let low = _mm512_loadu_ps(from.add(at));
                 let high = if at + 16 < count { _mm512_loadu_ps(from.add(at + 16)) } else { _mm512_setzero_ps() };
-                let nearest = nearest(low, high);
-                let to = to.add(at / STEP * form.a_step());
-                _mm512_store_si512(to.cast(), nearest);
-                if form == Form::Pair {
-                    let (near_low, near_high) = widen(nearest);
-                    let rest = self::nearest(_mm512_sub_ps(low, near_low), _mm512_sub_ps(high, near_high));
-                    _mm512_store_si512(to.add(64).cast(), rest);
-                }
+                store(form, (low, high), to.add(at / STEP * form.a_step()), false);
             }
         }
+    }
+}
+
+/// Splits pixels of `stride` values into those of a map.
+///
+/// # Panics
+/// If the map's pixels are not as many.
+pub(in crate::kernels) fn split_row(form: Form, from: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
+    let pixels = from.len() / stride;
+    assert!(stride.is_multiple_of(16) && to.len() == pixels * to_stride && super::is_there());
+    assert!(to_stride * size_of::<f32>() >= pixel(form, stride));
+    // SAFETY: as the assertions say; maps begin at cache lines, and so do their pixels.
+    unsafe {
+        split(form, from.as_ptr(), stride, (pixels, stride, to_stride * size_of::<f32>()), to.as_mut_ptr().cast())
+    }
+}
+
+/// Writes a step's values, past the caches or into them.
+///
+/// # Safety
+/// `to` is a cache line, or two for pairs, and [`super::is_there`].
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) unsafe fn store(form: Form, (low, high): (__m512, __m512), to: *mut u8, stream: bool) {
+    let nearest = nearest(low, high);
+    // SAFETY: as above.
+    unsafe {
+        if stream {
+            _mm512_stream_si512(to.cast(), nearest)
+        } else {
+            _mm512_store_si512(to.cast(), nearest)
+        }
+        if form == Form::Pair {
+            let (near_low, near_high) = widen(nearest);
+            let rest = self::nearest(_mm512_sub_ps(low, near_low), _mm512_sub_ps(high, near_high));
+            let to = to.add(64).cast();
+            if stream { _mm512_stream_si512(to, rest) } else { _mm512_store_si512(to, rest) }
+        }
+    }
+}
+
+/// A step's values.
+///
+/// # Safety
+/// `from` is what [`store`] wrote, and [`super::is_there`].
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn load(form: Form, from: *const u8) -> (__m512, __m512) {
+    // SAFETY: as above.
+    unsafe {
+        let (low, high) = widen(_mm512_load_si512(from.cast()));
+        if form == Form::Nearest {
+            return (low, high);
+        }
+        let (rest_low, rest_high) = widen(_mm512_load_si512(from.add(64).cast()));
+        (_mm512_add_ps(low, rest_low), _mm512_add_ps(high, rest_high))
     }
 }
 

@@ -34,6 +34,10 @@ impl Stem {
         Self { form, packed }
     }
 
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
     /// f32 values that so many lines take, for rows of `width` pixels.
     pub fn scratch(&self, lines: usize, width: usize) -> usize {
         lines * self.line(width) / size_of::<f32>()

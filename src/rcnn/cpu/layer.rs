@@ -25,6 +25,10 @@ impl Layer {
         }
     }
 
+    pub fn is_on_tiles(&self) -> bool {
+        matches!(self, Self::Kernel(conv) if conv.is_on_tiles())
+    }
+
     pub fn forward(&self, x: &Map, then: Then) -> Result<Map> {
         let conv = match self {
             Self::Kernel(conv) => return Ok(conv.forward(x, then)),

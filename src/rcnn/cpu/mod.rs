@@ -15,7 +15,7 @@ use super::fpn::{Fpn, STRIDES};
 use super::image_input::image_for_cpu;
 use super::layers::{Conv, Norm};
 use super::network::Output;
-use super::resnet::{Bottleneck, Convert};
+use super::resnet::{Bottleneck, Convert, ResNet};
 use super::rpn::{Proposals, Rpn, RpnDecoder};
 use super::{Error, Result, Stop, go_on, roi_heads};
 use crate::kernels::{self, Image, Isa, Map, Options, Pool, Stem, Then, channel_stride};
@@ -40,6 +40,8 @@ impl Watch<'_> {
 pub(super) struct Cpu {
     pool: Pool,
     backbone: Fpn<Stem, Layer>,
+    /// Whether all of the ResNet is on tiles, so that its maps may be handed on split.
+    split: bool,
     /// Of the pyramid.
     channels: usize,
     rpn_conv: Layer,
@@ -78,7 +80,12 @@ impl Cpu {
         };
         let rpn_conv = Layer::pack(head.conv, Options { winograd: true, ..options })?;
         let channels = config.model.fpn.out_channels;
-        Ok(Self { pool: Pool::default(), backbone, channels, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
+        let ResNet { stem, stages } = &backbone.bottom_up;
+        let split = stem.is_on_tiles()
+            && stages.iter().flatten().all(Bottleneck::is_on_tiles)
+            && backbone.lateral.iter().all(Layer::is_on_tiles);
+        let pool = Pool::default();
+        Ok(Self { pool, backbone, split, channels, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
     }
 
     /// See [`Pool::work`].
@@ -103,7 +110,7 @@ impl Cpu {
     fn levels(&self, image: Image, channels: usize, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
         let res2 = image.pixels() / (STRIDES[0] * STRIDES[0]) * channel_stride(channels);
         let gap = self.gap(res2, &[image.map()]);
-        let stem = self.backbone.bottom_up.stem.forward(&image);
+        let stem = self.backbone.bottom_up.stem.forward(&image, self.split);
         drop((image, gap));
         watch.mark("stem");
         let mut below = Some(stem);
@@ -114,11 +121,11 @@ impl Cpu {
             let (Some(first), Some(below)) = (blocks.next(), stem.as_ref().or(levels.last())) else {
                 return Err(Error::Config("MODEL.RESNETS has a stage without blocks".into()));
             };
-            let mut x = first.enter(below)?;
+            let mut x = first.enter(below, self.split)?;
             drop(stem);
             for block in blocks {
                 watch.go_on()?;
-                x = block.go_on(x)?;
+                x = block.go_on(x, self.split)?;
             }
             levels.push(x);
         }
@@ -188,27 +195,31 @@ impl Cpu {
 
 impl Bottleneck<Layer> {
     /// The stage's first block: what is below is still needed.
-    fn enter(&self, x: &Map) -> Result<Map> {
+    fn enter(&self, x: &Map, split: bool) -> Result<Map> {
         // The large map first, where the arena has room for it.
         let shortcut = match &self.shortcut {
-            Some(conv) => conv.forward(x, Then::default())?,
+            Some(conv) => conv.forward(x, Then { split, ..Then::default() })?,
             None => x.duplicate(),
         };
-        let y = self.narrow(x)?;
-        self.conv3.forward(&y, Then { relu: true, add_to: Some(shortcut) })
+        let y = self.narrow(x, split)?;
+        self.conv3.forward(&y, Then { relu: true, add_to: Some(shortcut), split })
     }
 
-    fn go_on(&self, x: Map) -> Result<Map> {
-        let y = self.narrow(&x)?;
+    fn go_on(&self, x: Map, split: bool) -> Result<Map> {
+        let y = self.narrow(&x, split)?;
         let shortcut = match &self.shortcut {
-            Some(conv) => conv.forward(&x, Then::default())?,
+            Some(conv) => conv.forward(&x, Then { split, ..Then::default() })?,
             None => x,
         };
-        self.conv3.forward(&y, Then { relu: true, add_to: Some(shortcut) })
+        self.conv3.forward(&y, Then { relu: true, add_to: Some(shortcut), split })
     }
 
-    fn narrow(&self, x: &Map) -> Result<Map> {
-        let y = self.conv1.forward(x, Then::relu())?;
-        self.conv2.forward(&y, Then::relu())
+    fn narrow(&self, x: &Map, split: bool) -> Result<Map> {
+        let y = self.conv1.forward(x, Then { split, ..Then::relu() })?;
+        self.conv2.forward(&y, Then { split, ..Then::relu() })
+    }
+
+    fn is_on_tiles(&self) -> bool {
+        [&self.conv1, &self.conv2, &self.conv3].into_iter().chain(&self.shortcut).all(Layer::is_on_tiles)
     }
 }
