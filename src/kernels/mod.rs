@@ -12,6 +12,7 @@ mod gemm;
 mod map;
 mod parallel;
 mod peak;
+mod product;
 mod resize;
 mod roi_align;
 mod simd;

@@ -169,6 +169,49 @@ fn large_maps() {
     }
 }
 
+/// What a layer on tiles hands on split is what the next one would have split itself, so a chain's result is the same; but what is added is rounded.
+#[test]
+fn split_maps() {
+    let (mut random, pool) = (Random(7), pool());
+    for _ in 0..500 {
+        let (kernel, stride) = [(1, 1), (1, 2), (3, 1), (3, 2)][random.within(0..=3)];
+        let (input, between, output) = (random.within(32..=140), random.within(32..=140), random.within(32..=140));
+        let (count, height, width) = (random.within(1..=2), random.within(1..=13), random.within(1..=13));
+        let options = Options { isa: Isa::best(), winograd: false, bf16: random.within(0..=1) == 1 };
+        let mut conv = |input: usize, output: usize, kernel: usize, stride: usize| {
+            let (weight, bias) = (random.values(output * input * kernel * kernel), random.values(output));
+            Conv::new(options, &Filters { weight: &weight, bias: &bias, input, output, kernel, stride })
+        };
+        let (first, last) = (conv(input, between, 1, 1), conv(between, output, kernel, stride));
+        if !first.is_on_tiles() {
+            return;
+        }
+        let x = random.map(&pool, count, height, width, input);
+        let split = kernels::split(&x, options).unwrap();
+        let relu = random.within(0..=1) == 1;
+        let plain = last.forward(&first.forward(&x, Then { relu, ..Then::default() }), Then::default());
+        let handed_on = first.forward(&split, Then { relu, split: true, ..Then::default() });
+        let same = last.forward(&handed_on, Then::default());
+        let what = format!("{first:?}, {last:?} of {x:?}, {options:?}");
+        assert_close(&what, &same, 1.0, 0.0, |n, y, column, o| f64::from(at(&plain, n, y, column, o)));
+
+        let other = random.map(&pool, count, plain.height, plain.width, output);
+        let wanted = last.forward(&handed_on, Then { relu: true, add_to: Some(other.duplicate()), split: false });
+        let add_to = kernels::split(&other, options).map(|other| other.duplicate());
+        let got = last.forward(&handed_on, Then { relu: true, add_to, split: true });
+        // Read by a layer that changes nothing.
+        let identity: Vec<f32> = (0..output * output).map(|i| f32::from(i % (output + 1) == 0)).collect();
+        let filters = Filters { weight: &identity, bias: &[], input: output, output, kernel: 1, stride: 1 };
+        let got = Conv::new(options, &filters).forward(&got, Then::default());
+        // Of the largest result, and of what is added.
+        let scale = 1.0 + wanted.data().iter().fold(0f32, |most, v| most.max(v.abs()));
+        let tolerance = if options.bf16 { BF16 } else { PAIRS };
+        assert_close(&what, &got, f64::from(scale), tolerance, |n, y, column, o| {
+            f64::from(at(&wanted, n, y, column, o))
+        });
+    }
+}
+
 #[test]
 fn fully_connected_of_any_shape() {
     let (mut random, pool) = (Random(3), pool());

@@ -226,7 +226,7 @@ fn bf16_detections() {
     }
 }
 
-/// With a backbone in bf16, too, two regions in a hundred may go, another come, and nine in ten stay within a pixel and 0.02.
+/// With a backbone in bf16, too, two regions in a hundred may come or go, and nine in ten stay within a pixel and 0.02.
 #[test]
 fn bf16_all_detections() {
     for name in ["tiny_mask", "tiny_faster"] {
@@ -236,7 +236,7 @@ fn bf16_all_detections() {
         println!("{name} in bf16 throughout: {lost} of {} lost, {near} near, {} more", found.len(), more.len());
         assert!(lost * 100 <= found.len() * 2, "{name}: {found:?}");
         assert!(near * 10 >= found.len() * 9, "{name}: {found:?}");
-        assert!(more.len() * 100 <= found.len(), "{name}: {more:?}");
+        assert!(more.len() * 100 <= found.len() * 2, "{name}: {more:?}");
     }
 }
 

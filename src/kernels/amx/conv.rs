@@ -7,13 +7,14 @@
 use std::ops::Range;
 
 use super::plan::{Plan, Shape};
-use super::split::{Packed, load, split, store};
+use super::split::{Packed, copy, split};
+use super::strip::Strip;
 use super::tile::{Form, Rows, SIDE, STEP, Sums, Tiles, multiply};
 use crate::kernels::conv::Filters;
 use crate::kernels::gemm::Tail;
 use crate::kernels::map::{LARGE, Map, with_scratch};
 use crate::kernels::parallel::{Shared, for_each};
-use crate::kernels::simd::{Avx512, Simd, fence};
+use crate::kernels::simd::fence;
 
 pub(in crate::kernels) struct Conv {
     shape: Shape,
@@ -70,13 +71,15 @@ impl Conv {
             let columns = plan.columns.min(plan.width - column);
             // SAFETY: one of these is made where `is_there` only, here and below.
             let tiles = unsafe { Tiles::new() };
-            with_scratch(plan.scratch().div_ceil(size_of::<f32>()), |scratch| {
+            with_scratch((plan.input() + SIDE * plan.sums()) / size_of::<f32>(), |scratch| {
+                let (input, sums) = scratch.split_at_mut(plan.input() / size_of::<f32>());
+                let sums = Sums { c: sums.as_mut_ptr(), pitch: plan.sums() };
                 for first in (0..shape.blocks).step_by(shape.part()) {
                     let blocks = first..(first + shape.part()).min(shape.blocks);
                     let a = if shape.is_direct() {
                         x.words()[row * x.stride..].as_ptr().cast::<u8>()
                     } else {
-                        let a = scratch.as_mut_ptr().cast::<u8>();
+                        let a = input.as_mut_ptr().cast::<u8>();
                         // SAFETY: the scratch buffer holds the planes, and what lies behind them.
                         unsafe { self.fill(x, plan, image, (row, column), blocks.clone(), a) };
                         a.cast_const()
@@ -91,6 +94,7 @@ impl Conv {
                         plan,
                         c: target.get().wrapping_add(((image * plan.height + row) * plan.width + column) * ldc),
                         ldc,
+                        sums,
                         stream: stream && blocks.len() == shape.blocks,
                         tail: tail.part(first == 0, last),
                     };
@@ -173,28 +177,41 @@ impl Conv {
 
     /// All panels of filters with all pixels of a strip.
     unsafe fn multiply(&self, tiles: &Tiles, strip: &Strip<'_>) {
-        let panels = self.packed.panels();
+        let (panels, all) = (self.packed.panels(), self.packed.columns);
         let blocks = strip.pixels.div_ceil(SIDE);
-        let mut sums = Sums([[0.0; SIDE]; SIDE]);
-        let mut each = |panel: usize, block: usize| {
-            let columns = (self.packed.columns - panel * SIDE).min(SIDE);
-            let (b, pixel) = (self.packed.panel(panel, strip.first), block * SIDE);
+        let form = strip.plan.shape.form;
+        let each = |panel: usize, block: usize, sums: Sums| {
+            let b = self.packed.panel(panel, strip.first);
             // SAFETY: as the caller says; a block's last rows may be what lies behind the planes.
             unsafe {
                 let pitch = strip.plan.pitch;
-                let rows = Rows { a: strip.a.add(pixel * pitch), pitch, offsets: &strip.offsets };
+                let rows = Rows { a: strip.a.add(block * SIDE * pitch), pitch, offsets: &strip.offsets };
                 // Eight blocks bring all of the next panel.
                 let next = self.packed.panel((panel + 1).min(panels - 1), strip.first);
-                let next = next.wrapping_add(block % 8 * strip.offsets.len() * self.shape.form.b_step() / 8);
-                multiply(tiles, self.shape.form, rows, (b, next), &mut sums);
-                strip.finish(&sums, pixel, panel * SIDE, columns);
+                let next = next.wrapping_add(block % 8 * strip.offsets.len() * form.b_step() / 8);
+                multiply(tiles, form, rows, (b, next), sums);
             }
         };
-        if strip.plan.shape.is_near() {
-            (0..blocks).for_each(|block| (0..panels).for_each(|panel| each(panel, block)));
-        } else {
-            // A panel stays near while the pixels pass by.
-            (0..panels).for_each(|panel| (0..blocks).for_each(|block| each(panel, block)));
+        // SAFETY: as above; the sums have room for as many panels.
+        unsafe {
+            if strip.plan.shape.is_near() {
+                // A pixel's results, and what is added to them, are one piece of memory.
+                for block in 0..blocks {
+                    for panel in 0..panels {
+                        let c = strip.sums.c.add(panel * SIDE);
+                        each(panel, block, Sums { c, ..strip.sums });
+                    }
+                    strip.finish(block * SIDE, 0..all);
+                }
+            } else {
+                // A panel stays near while the pixels pass by.
+                for panel in 0..panels {
+                    for block in 0..blocks {
+                        each(panel, block, strip.sums);
+                        strip.finish(block * SIDE, panel * SIDE..all.min((panel + 1) * SIDE));
+                    }
+                }
+            }
         }
     }
 }
@@ -202,92 +219,6 @@ impl Conv {
 /// A filter's rows, blocks of channels, and columns, in this order: neighbours in a row are read while they are near.
 fn steps(kernel: usize, blocks: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     (0..kernel).flat_map(move |y| (0..blocks).flat_map(move |block| (0..kernel).map(move |x| (y, x, block))))
-}
-
-/// What the kernel reads and writes for some pixels of the result.
-struct Strip<'a> {
-    plan: &'a Plan,
-    a: *const u8,
-    offsets: Vec<usize>,
-    /// The first step's place in a panel.
-    first: usize,
-    /// Pixels in the scratch buffer that stand for one of the result, or are between two rows.
-    pixels: usize,
-    /// Pixels of a row of the result.
-    columns: usize,
-    c: *mut f32,
-    ldc: usize,
-    stream: bool,
-    tail: Tail,
-}
-
-impl Strip<'_> {
-    /// Writes the sums of 32 pixels to where they belong.
-    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn finish(&self, sums: &Sums, pixel: usize, column: usize, columns: usize) {
-        let across = self.plan.across;
-        let (mut y, mut x) = (pixel / across, pixel % across);
-        // SAFETY: as for `multiply`.
-        unsafe {
-            for row in sums.0.iter().take(self.pixels - pixel) {
-                if x < self.columns {
-                    let c = self.c.add((y * self.plan.width + x) * self.ldc);
-                    if self.plan.shape.handed_on {
-                        let to = c.cast::<u8>().add(column / STEP * self.plan.shape.form.a_step());
-                        self.hand_on(row, column, columns, to);
-                    } else {
-                        for at in (0..columns).step_by(16) {
-                            let sum = Avx512::load(row.as_ptr().add(at));
-                            self.tail.write::<Avx512>(sum, column + at, c.add(column + at), self.stream);
-                        }
-                    }
-                }
-                x += 1;
-                if x == across {
-                    (y, x) = (y + 1, 0);
-                }
-            }
-        }
-    }
-
-    /// Writes a pixel's 32 sums split, of which 16 may be none.
-    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn hand_on(&self, sums: &[f32; SIDE], column: usize, columns: usize, to: *mut u8) {
-        let Tail { bias, add, relu, .. } = self.tail;
-        let form = self.plan.shape.form;
-        // SAFETY: as for `multiply`.
-        unsafe {
-            let zero = Avx512::splat(0.0);
-            let sum = |at: usize| match at < columns {
-                true if bias.is_null() => Avx512::load(sums.as_ptr().add(at)),
-                true => Avx512::add(Avx512::load(sums.as_ptr().add(at)), Avx512::load(bias.add(column + at))),
-                false => zero,
-            };
-            let (mut low, mut high) = (sum(0), sum(16));
-            if add {
-                let (other_low, other_high) = load(form, to);
-                (low, high) = (Avx512::add(low, other_low), Avx512::add(high, other_high));
-            }
-            if relu {
-                (low, high) = (Avx512::max(low, zero), Avx512::max(high, zero));
-            }
-            store(form, (low, high), to, self.stream);
-        }
-    }
-}
-
-/// Copies pixels that are split already: so many, whose values lie `step` words apart, to places that lie `pitch` bytes apart.
-unsafe fn copy(from: *const u8, bytes: usize, (pixels, step, pitch): (usize, usize, usize), to: *mut u8) {
-    let step = step * size_of::<f32>();
-    // SAFETY: as for `split`.
-    unsafe {
-        if (step, bytes) == (pitch, pitch) {
-            return from.copy_to_nonoverlapping(to, pixels * pitch);
-        }
-        for pixel in 0..pixels {
-            from.add(pixel * step).copy_to_nonoverlapping(to.add(pixel * pitch), bytes);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod conv;
 mod plan;
 mod split;
 mod stem;
+mod strip;
 mod tile;
 
 pub(super) use conv::Conv;

@@ -128,9 +128,15 @@ impl Plan {
         self.plane_rows * self.across * self.pitch
     }
 
-    /// Bytes of the scratch buffer: the planes, and what tiles may read behind them.
-    pub fn scratch(&self) -> usize {
+    /// Bytes of the scratch buffer for the input: the planes, and what tiles may read behind them.
+    pub fn input(&self) -> usize {
         if self.shape.is_direct() { 0 } else { self.shape.planes() * self.plane() + (SIDE + 2) * self.pitch }
+    }
+
+    /// Bytes from one pixel's sums to the next's: those of all panels, if they all are near, or of one.
+    pub fn sums(&self) -> usize {
+        const PANEL: usize = SIDE * size_of::<f32>();
+        if self.shape.is_near() { self.shape.panels * PANEL + 64 } else { PANEL }
     }
 
     /// Cycles, roughly, as seen on a Granite Rapids: what the multiplications take, the input's splitting, and filters or input that come from

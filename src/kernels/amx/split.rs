@@ -58,6 +58,23 @@ pub(in crate::kernels) fn split_row(form: Form, from: &[f32], stride: usize, to:
     }
 }
 
+/// Copies pixels that are split already: so many, whose values lie `step` words apart, to places that lie `pitch` bytes apart.
+///
+/// # Safety
+/// `from` is good for `bytes` of each pixel, `to` for as many pitches.
+pub(super) unsafe fn copy(from: *const u8, bytes: usize, (pixels, step, pitch): (usize, usize, usize), to: *mut u8) {
+    let step = step * size_of::<f32>();
+    // SAFETY: as above.
+    unsafe {
+        if (step, bytes) == (pitch, pitch) {
+            return from.copy_to_nonoverlapping(to, pixels * pitch);
+        }
+        for pixel in 0..pixels {
+            from.add(pixel * step).copy_to_nonoverlapping(to.add(pixel * pitch), bytes);
+        }
+    }
+}
+
 /// Writes a step's values, past the caches or into them.
 ///
 /// # Safety

@@ -15,6 +15,10 @@ const VALUES: usize = 21;
 /// Bytes from a pixel of the result to the next.
 const PITCH: usize = 6 * size_of::<u16>();
 
+/// Sums of 32 pixels.
+#[repr(C, align(64))]
+struct Lines([[f32; SIDE]; SIDE]);
+
 pub(in crate::kernels) struct Stem {
     form: Form,
     packed: Packed,
@@ -80,7 +84,8 @@ impl Stem {
         let offsets: Vec<usize> = (0..self.form.products())
             .flat_map(|product| (0..LINES).map(move |i| i * line + if product == 1 { rest } else { 0 }))
             .collect();
-        let mut sums = Sums([[0.0; SIDE]; SIDE]);
+        let mut sums = Lines([[0.0; SIDE]; SIDE]);
+        let c = Sums { c: sums.0.as_mut_ptr().cast(), pitch: size_of::<[f32; SIDE]>() };
         // SAFETY: as the caller says; a line has what the last pixels' tiles read.
         unsafe {
             let tiles = Tiles::new();
@@ -89,7 +94,7 @@ impl Stem {
                 let columns = (self.packed.columns - first).min(SIDE);
                 for pixel in (0..width).step_by(SIDE) {
                     let rows = Rows { a: lines.add(pixel * PITCH), pitch: PITCH, offsets: &offsets };
-                    multiply(&tiles, Form::Nearest, rows, (b, b), &mut sums);
+                    multiply(&tiles, Form::Nearest, rows, (b, b), c);
                     for (i, row) in sums.0.iter().take(width - pixel).enumerate() {
                         for at in (0..columns).step_by(16) {
                             let sum = Avx512::load(row.as_ptr().add(at));

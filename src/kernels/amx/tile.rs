@@ -107,9 +107,12 @@ impl Drop for Tiles {
     }
 }
 
-/// 32 × 32 sums.
-#[repr(C, align(64))]
-pub(super) struct Sums(pub [[f32; SIDE]; SIDE]);
+/// Where the kernel's 32 × 32 sums go: rows `pitch` bytes apart.
+#[derive(Clone, Copy)]
+pub(super) struct Sums {
+    pub c: *mut f32,
+    pub pitch: usize,
+}
 
 /// A with 32 rows that lie `pitch` bytes apart; each step has an offset, in bytes, for all of them.
 #[derive(Clone, Copy)]
@@ -150,8 +153,11 @@ macro_rules! sums {
             "jnz 2b",
             "tilestored [{c} + {row}], tmm0",
             "tilestored [{c} + {row} + 64], tmm1",
-            "tilestored [{c} + {row} + 2048], tmm2",
-            "tilestored [{c} + {row} + 2112], tmm3",
+            "mov {p}, {row}",
+            "shl {p}, 4",
+            "add {p}, {c}",
+            "tilestored [{p} + {row}], tmm2",
+            "tilestored [{p} + {row} + 64], tmm3",
             p = out(reg) _,
             q = out(reg) _,
             a = in(reg) $rows.a,
@@ -162,8 +168,8 @@ macro_rules! sums {
             b = inout(reg) $b => _,
             next = inout(reg) $next => _,
             line = in(reg) 64usize,
-            c = in(reg) $c,
-            row = in(reg) SIDE * size_of::<f32>(),
+            c = in(reg) $c.c,
+            row = in(reg) $c.pitch,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
@@ -174,15 +180,9 @@ macro_rules! sums {
 /// C's sums over all steps. `next` is what will be multiplied then, to be brought near, or anything.
 ///
 /// # Safety
-/// [`Tiles`] lives on this thread; A is good for [`Form::a_step`] bytes at each offset in its rows, `b` for as many times [`Form::b_step`] values;
-/// there is a step.
-pub(super) unsafe fn multiply(
-    _: &Tiles,
-    form: Form,
-    rows: Rows<'_>,
-    (b, next): (*const u16, *const u16),
-    c: &mut Sums,
-) {
+/// [`Tiles`] lives on this thread; A is good for [`Form::a_step`] bytes at each offset in its rows, `b` for as many times [`Form::b_step`] values,
+/// C for its rows; there is a step.
+pub(super) unsafe fn multiply(_: &Tiles, form: Form, rows: Rows<'_>, (b, next): (*const u16, *const u16), c: Sums) {
     // SAFETY: as above. All tiles are named, and the compiler uses none.
     unsafe {
         match form {

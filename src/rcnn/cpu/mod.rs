@@ -40,8 +40,8 @@ impl Watch<'_> {
 pub(super) struct Cpu {
     pool: Pool,
     backbone: Fpn<Stem, Layer>,
-    /// Whether all of the ResNet is on tiles, so that its maps may be handed on split.
-    split: bool,
+    /// Whether the stem, and each stage, hands its maps on split.
+    split: Vec<bool>,
     /// Of the pyramid.
     channels: usize,
     rpn_conv: Layer,
@@ -80,10 +80,7 @@ impl Cpu {
         };
         let rpn_conv = Layer::pack(head.conv, Options { winograd: true, ..options })?;
         let channels = config.model.fpn.out_channels;
-        let ResNet { stem, stages } = &backbone.bottom_up;
-        let split = stem.is_on_tiles()
-            && stages.iter().flatten().all(Bottleneck::is_on_tiles)
-            && backbone.lateral.iter().all(Layer::is_on_tiles);
+        let split = who_splits(&backbone);
         let pool = Pool::default();
         Ok(Self { pool, backbone, split, channels, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
     }
@@ -110,22 +107,22 @@ impl Cpu {
     fn levels(&self, image: Image, channels: usize, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
         let res2 = image.pixels() / (STRIDES[0] * STRIDES[0]) * channel_stride(channels);
         let gap = self.gap(res2, &[image.map()]);
-        let stem = self.backbone.bottom_up.stem.forward(&image, self.split);
+        let stem = self.backbone.bottom_up.stem.forward(&image, self.split[0]);
         drop((image, gap));
         watch.mark("stem");
         let mut below = Some(stem);
         let mut levels: Vec<Map> = vec![];
-        for stage in &self.backbone.bottom_up.stages {
+        for (stage, &split) in self.backbone.bottom_up.stages.iter().zip(&self.split[1..]) {
             let mut blocks = stage.iter();
             let stem = below.take();
             let (Some(first), Some(below)) = (blocks.next(), stem.as_ref().or(levels.last())) else {
                 return Err(Error::Config("MODEL.RESNETS has a stage without blocks".into()));
             };
-            let mut x = first.enter(below, self.split)?;
+            let mut x = first.enter(below, split)?;
             drop(stem);
             for block in blocks {
                 watch.go_on()?;
-                x = block.go_on(x, self.split)?;
+                x = block.go_on(x, split)?;
             }
             levels.push(x);
         }
@@ -193,6 +190,22 @@ impl Cpu {
     }
 }
 
+/// Whether the stem, and each stage, is on tiles, and so is all that reads what it makes.
+fn who_splits(backbone: &Fpn<Stem, Layer>) -> Vec<bool> {
+    let ResNet { stem, stages } = &backbone.bottom_up;
+    let made = std::iter::once(stem.is_on_tiles())
+        .chain(stages.iter().map(|stage| stage.iter().flat_map(Bottleneck::layers).all(Layer::is_on_tiles)));
+    let read = |i: usize| {
+        let above = stages
+            .get(i)
+            .and_then(|stage| stage.first())
+            .is_none_or(|block| block.conv1.is_on_tiles() && block.shortcut.as_ref().is_some_and(Layer::is_on_tiles));
+        let lateral = i.checked_sub(1).and_then(|level| backbone.lateral.get(level));
+        above && lateral.is_none_or(Layer::is_on_tiles)
+    };
+    made.enumerate().map(|(i, made)| made && read(i)).collect()
+}
+
 impl Bottleneck<Layer> {
     /// The stage's first block: what is below is still needed.
     fn enter(&self, x: &Map, split: bool) -> Result<Map> {
@@ -219,7 +232,7 @@ impl Bottleneck<Layer> {
         self.conv2.forward(&y, Then { split, ..Then::relu() })
     }
 
-    fn is_on_tiles(&self) -> bool {
-        [&self.conv1, &self.conv2, &self.conv3].into_iter().chain(&self.shortcut).all(Layer::is_on_tiles)
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        [&self.conv1, &self.conv2, &self.conv3].into_iter().chain(&self.shortcut)
     }
 }

@@ -1,0 +1,87 @@
+//! What becomes of a strip's sums.
+
+use std::ops::Range;
+
+use super::plan::Plan;
+use super::split::{load, store};
+use super::tile::{SIDE, STEP, Sums};
+use crate::kernels::gemm::Tail;
+use crate::kernels::simd::{Avx512, Simd};
+
+/// What the kernel reads and writes for some pixels of the result.
+pub(super) struct Strip<'a> {
+    pub plan: &'a Plan,
+    pub a: *const u8,
+    pub offsets: Vec<usize>,
+    /// The first step's place in a panel.
+    pub first: usize,
+    /// Pixels in the scratch buffer that stand for one of the result, or are between two rows.
+    pub pixels: usize,
+    /// Pixels of a row of the result.
+    pub columns: usize,
+    pub c: *mut f32,
+    pub ldc: usize,
+    pub sums: Sums,
+    pub stream: bool,
+    pub tail: Tail,
+}
+
+impl Strip<'_> {
+    /// Writes the sums of 32 pixels to where they belong, in these columns.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    pub unsafe fn finish(&self, pixel: usize, columns: Range<usize>) {
+        let across = self.plan.across;
+        let (mut y, mut x) = (pixel / across, pixel % across);
+        // SAFETY: as for `multiply`.
+        unsafe {
+            for row in 0..SIDE.min(self.pixels - pixel) {
+                if x < self.columns {
+                    let sums = self.sums.c.cast::<u8>().add(row * self.sums.pitch).cast();
+                    let to = self.c.add((y * self.plan.width + x) * self.ldc);
+                    if self.plan.shape.handed_on {
+                        self.hand_on(sums, columns.clone(), to.cast());
+                    } else {
+                        for (i, column) in columns.clone().step_by(16).enumerate() {
+                            let sum = Avx512::load(sums.add(i * 16));
+                            self.tail.write::<Avx512>(sum, column, to.add(column), self.stream);
+                        }
+                    }
+                }
+                x += 1;
+                if x == across {
+                    (y, x) = (y + 1, 0);
+                }
+            }
+        }
+    }
+
+    /// Writes a pixel's sums split; the last 16 may be none.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn hand_on(&self, sums: *const f32, columns: Range<usize>, to: *mut u8) {
+        let Tail { bias, add, relu, .. } = self.tail;
+        let form = self.plan.shape.form;
+        // SAFETY: as for `multiply`.
+        unsafe {
+            let zero = Avx512::splat(0.0);
+            let sum = |column: usize| {
+                if column >= columns.end {
+                    return zero;
+                }
+                let sum = Avx512::load(sums.add(column - columns.start));
+                if bias.is_null() { sum } else { Avx512::add(sum, Avx512::load(bias.add(column))) }
+            };
+            for column in columns.clone().step_by(STEP) {
+                let to = to.add(column / STEP * form.a_step());
+                let (mut low, mut high) = (sum(column), sum(column + 16));
+                if add {
+                    let (other_low, other_high) = load(form, to);
+                    (low, high) = (Avx512::add(low, other_low), Avx512::add(high, other_high));
+                }
+                if relu {
+                    (low, high) = (Avx512::max(low, zero), Avx512::max(high, zero));
+                }
+                store(form, (low, high), to, self.stream);
+            }
+        }
+    }
+}
