@@ -2,7 +2,6 @@
 
 use std::ptr::null;
 
-#[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::gemm::{Packed, ROWS, Tail, Tile, run};
 use super::map::{Buffer, Map};
@@ -30,7 +29,6 @@ impl Then {
 /// The map as layers with these options hand it on if [`Then::split`]; none where they are not on tiles.
 pub fn split(x: &Map, options: Options) -> Option<Map> {
     match options.isa.there() {
-        #[cfg(target_arch = "x86_64")]
         Isa::Amx => {
             let form = options.form();
             let mut out = x.pool().split_map(form, (x.count, x.height, x.width), x.channels);
@@ -64,10 +62,9 @@ pub struct Options {
     pub bf16: bool,
 }
 
-#[cfg(target_arch = "x86_64")]
 impl Options {
     pub(super) fn form(self) -> amx::Form {
-        if self.bf16 { amx::Form::Nearest } else { amx::Form::Pair }
+        amx::Form::of(self.bf16)
     }
 }
 
@@ -84,7 +81,6 @@ pub struct Conv {
 enum Weights {
     Plain(Packed, Buffer),
     Winograd(Winograd),
-    #[cfg(target_arch = "x86_64")]
     Tiles(amx::Conv),
 }
 
@@ -98,7 +94,6 @@ impl Conv {
         assert!(bias.len() == output || bias.is_empty());
         let taps = kernel * kernel;
         let weights = match isa {
-            #[cfg(target_arch = "x86_64")]
             Isa::Amx if kernel <= 3 && amx::pays(input, output) => {
                 Weights::Tiles(amx::Conv::new(options.form(), filters))
             }
@@ -129,7 +124,6 @@ impl Conv {
         out.pool().count_work(out.pixels() * self.output * self.input * self.kernel * self.kernel);
         match &self.weights {
             Weights::Winograd(winograd) => winograd.run(x, &mut out, tail),
-            #[cfg(target_arch = "x86_64")]
             Weights::Tiles(conv) => conv.run(x, &mut out, tail),
             Weights::Plain(packed, _) if self.kernel == 1 && self.stride == 1 => product(x, packed, &mut out, tail),
             Weights::Plain(packed, zeros) => self.reach(x, packed, zeros, &mut out, tail),
@@ -139,7 +133,6 @@ impl Conv {
 
     fn result(&self, x: &Map, (height, width): (usize, usize), split: bool) -> Map {
         match &self.weights {
-            #[cfg(target_arch = "x86_64")]
             Weights::Tiles(conv) if split => x.pool().split_map(conv.form(), (x.count, height, width), self.output),
             _ => x.pool().map(x.count, height, width, self.output),
         }
@@ -147,11 +140,7 @@ impl Conv {
 
     /// Whether it is on tiles, which take split maps and may make them.
     pub fn is_on_tiles(&self) -> bool {
-        match &self.weights {
-            #[cfg(target_arch = "x86_64")]
-            Weights::Tiles(_) => true,
-            _ => false,
-        }
+        matches!(self.weights, Weights::Tiles(_))
     }
 
     /// Tiles of output pixels, each with a pointer to an input pixel for each position of the filter.
@@ -206,7 +195,6 @@ impl std::fmt::Debug for Conv {
         let kind = match weights {
             Weights::Plain(..) => "plain",
             Weights::Winograd(_) => "Winograd",
-            #[cfg(target_arch = "x86_64")]
             Weights::Tiles(_) => "tiles",
         };
         write!(f, "Conv {input} to {output}, {kernel}x{kernel} s{stride}, {kind}")
@@ -223,7 +211,6 @@ pub struct Linear {
 
 enum LinearWeights {
     Plain(Packed),
-    #[cfg(target_arch = "x86_64")]
     Tiles(amx::Conv),
 }
 
@@ -238,7 +225,6 @@ impl Linear {
     ) -> Self {
         let isa = options.isa.there();
         let weights = match isa {
-            #[cfg(target_arch = "x86_64")]
             Isa::Amx if amx::pays(input, output) => {
                 LinearWeights::Tiles(amx::Conv::linear(options.form(), input, output, at))
             }
@@ -258,7 +244,6 @@ impl Linear {
         let tail = Tail { bias: self.bias.as_ptr(), add: false, relu, next: null() };
         match &self.weights {
             LinearWeights::Plain(packed) => product(x, packed, &mut out, tail),
-            #[cfg(target_arch = "x86_64")]
             LinearWeights::Tiles(conv) => conv.run(x, &mut out, tail),
         }
         out
@@ -269,7 +254,6 @@ impl std::fmt::Debug for Linear {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = match self.weights {
             LinearWeights::Plain(_) => "plain",
-            #[cfg(target_arch = "x86_64")]
             LinearWeights::Tiles(_) => "tiles",
         };
         write!(f, "Linear {} to {}, {kind}", self.input, self.output)

@@ -8,12 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::arena::Arena;
 
-#[cfg(target_arch = "x86_64")]
 pub(super) use super::amx::Form;
-/// Elsewhere values are only what they are.
-#[cfg(not(target_arch = "x86_64"))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {}
 
 const CHANNEL_ALIGN: usize = 16;
 const CACHE_LINE: usize = 64;
@@ -139,7 +134,6 @@ impl Pool {
     }
 
     /// The same for values that are split for tiles.
-    #[cfg(target_arch = "x86_64")]
     pub(super) fn split_map(&self, form: Form, (count, height, width): (usize, usize, usize), channels: usize) -> Map {
         let stride = super::amx::pixel(form, channels) / size_of::<f32>();
         // The last pixels' tile reads beyond them.
@@ -235,7 +229,6 @@ impl Map {
         let size = (self.count, self.height, self.width);
         let mut copy = match self.form {
             None => self.pool.map(size.0, size.1, size.2, self.channels),
-            #[cfg(target_arch = "x86_64")]
             Some(form) => self.pool.split_map(form, size, self.channels),
         };
         copy.words_mut().copy_from_slice(self.words());

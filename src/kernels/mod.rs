@@ -3,8 +3,12 @@
 //! Activations are channels last ([`Map`]), which is a matrix of pixels as it stands. Weights are packed, and transformed, once. Every layer
 //! runs on all of rayon's threads, in the best instruction set of the processor ([`Isa`]): AMX, AVX-512, AVX2 with FMA, NEON, or
 //! whatever the compiler makes of plain code. candle's operators serve GPUs, and are the reference in tests.
+#![cfg_attr(not(target_arch = "x86_64"), allow(unreachable_code, unused_variables, reason = "what is for AMX's tiles"))]
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_amx.rs"]
 mod amx;
 mod arena;
 mod conv;

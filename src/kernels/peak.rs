@@ -3,7 +3,6 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-#[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::parallel::{for_each, threads};
 #[cfg(target_arch = "aarch64")]
@@ -18,7 +17,6 @@ const STEPS: usize = 2_000_000;
 /// Multiplications and additions a second, in pairs, of all threads with operands in registers: the best of some tries.
 pub fn peak(isa: Isa) -> f64 {
     let isa = isa.there();
-    #[cfg(target_arch = "x86_64")]
     if isa == Isa::Amx {
         let pairs = STEPS / 20 * amx::SIDE * amx::SIDE * amx::STEP;
         // SAFETY: the processor has it, here and below.

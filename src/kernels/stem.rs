@@ -5,7 +5,6 @@
 use std::ops::Range;
 use std::ptr::null;
 
-#[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::conv::{Filters, Options};
 use super::gemm::{Packed, ROWS, Tail, Tile, run};
@@ -71,7 +70,6 @@ pub struct Stem {
 
 enum Weights {
     Plain(Packed),
-    #[cfg(target_arch = "x86_64")]
     Tiles(amx::Stem),
 }
 
@@ -86,7 +84,6 @@ impl Stem {
             weight[((o * CHANNELS + c) * KERNEL + y) * KERNEL + x]
         };
         let weights = match options.isa.there() {
-            #[cfg(target_arch = "x86_64")]
             Isa::Amx if amx::pays(amx::SIDE, output) => Weights::Tiles(amx::Stem::new(options.form(), output, at)),
             isa => Weights::Plain(Packed::new(isa, KERNEL * VALUES, output, at)),
         };
@@ -124,7 +121,6 @@ impl Stem {
                     let to = unsafe { std::slice::from_raw_parts_mut(target.at(y * length).get(), length) };
                     match form {
                         None => largest(self.isa, rows, stride, to),
-                        #[cfg(target_arch = "x86_64")]
                         Some(form) => {
                             largest(self.isa, rows, stride, pooled);
                             amx::split_row(form, pooled, stride, to, to_stride);
@@ -138,7 +134,6 @@ impl Stem {
 
     fn result(&self, pool: &Pool, (height, width): (usize, usize), split: bool) -> Map {
         match &self.weights {
-            #[cfg(target_arch = "x86_64")]
             Weights::Tiles(stem) if split => pool.split_map(stem.form(), (1, height, width), self.output),
             _ => pool.map(1, height, width, self.output),
         }
@@ -146,18 +141,13 @@ impl Stem {
 
     /// As [`super::Conv::is_on_tiles`].
     pub fn is_on_tiles(&self) -> bool {
-        match &self.weights {
-            #[cfg(target_arch = "x86_64")]
-            Weights::Tiles(_) => true,
-            Weights::Plain(_) => false,
-        }
+        matches!(self.weights, Weights::Tiles(_))
     }
 
     /// Values that [`Self::prepare`] writes for so many rows of the convolution.
     fn scratch(&self, rows: usize, width: usize) -> usize {
         match &self.weights {
             Weights::Plain(_) => 0,
-            #[cfg(target_arch = "x86_64")]
             Weights::Tiles(stem) => stem.scratch((rows - 1) * STRIDE + KERNEL, width),
         }
     }
@@ -166,7 +156,6 @@ impl Stem {
     fn prepare(&self, image: &Image, rows: &Range<usize>, width: usize, lines: &mut [f32]) {
         match &self.weights {
             Weights::Plain(_) => {}
-            #[cfg(target_arch = "x86_64")]
             Weights::Tiles(stem) => {
                 let stride = image.data.stride;
                 let count = (rows.len() - 1) * STRIDE + KERNEL;
@@ -184,7 +173,6 @@ impl Stem {
         let width = out.len() / stride;
         match &self.weights {
             Weights::Plain(weights) => plain_row(weights, image, row, out, stride, tail),
-            #[cfg(target_arch = "x86_64")]
             Weights::Tiles(stem) => {
                 let lines = lines[stem.scratch(at * STRIDE, width)..].as_ptr().cast();
                 // SAFETY: as above; `out` has `width` pixels.
@@ -221,7 +209,6 @@ impl std::fmt::Debug for Stem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = match self.weights {
             Weights::Plain(_) => "plain",
-            #[cfg(target_arch = "x86_64")]
             Weights::Tiles(_) => "tiles",
         };
         write!(f, "Stem to {}, {kind}", self.output)

@@ -21,6 +21,10 @@ pub(in crate::kernels) enum Form {
 }
 
 impl Form {
+    pub fn of(bf16: bool) -> Self {
+        if bf16 { Self::Nearest } else { Self::Pair }
+    }
+
     /// Bytes from one step's values of a row of A to those of the next: the nearest, then what is left.
     pub fn a_step(self) -> usize {
         self.terms() * STEP * size_of::<u16>()
