@@ -28,5 +28,5 @@ pub use map::{Map, Pool, channel_stride};
 pub use peak::peak;
 pub use resize::{add_upsampled, subsample};
 pub use roi_align::{RoiAlign, roi_align};
-pub use simd::Isa;
+pub use simd::{Isa, vectorized};
 pub use stem::{Image, Stem};

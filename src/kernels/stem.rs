@@ -5,6 +5,8 @@
 use std::ops::Range;
 use std::ptr::null;
 
+use rayon::prelude::*;
+
 use super::amx;
 use super::conv::{Filters, Options};
 use super::gemm::{Packed, ROWS, Tail, Tile, run};
@@ -49,14 +51,11 @@ impl Image {
         &self.data
     }
 
-    /// Row `y` without its border: three values a pixel.
-    ///
-    /// # Panics
-    /// Below the image.
-    pub fn row_mut(&mut self, y: usize) -> &mut [f32] {
-        assert!(y < self.height);
-        let start = (y + BORDER) * self.data.stride + BORDER * CHANNELS;
-        &mut self.data.data_mut()[start..][..self.width * CHANNELS]
+    /// Its rows without their border: three values a pixel.
+    pub fn par_rows_mut(&mut self) -> impl IndexedParallelIterator<Item = &mut [f32]> {
+        let (stride, count) = (self.data.stride, self.width * CHANNELS);
+        let inside = &mut self.data.data_mut()[BORDER * stride..][..self.height * stride];
+        inside.par_chunks_exact_mut(stride).map(move |line| &mut line[BORDER * CHANNELS..][..count])
     }
 }
 

@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use image::RgbImage;
+use rayon::prelude::*;
 
 use super::config::{ChannelOrder, Config};
 use super::fpn::SIZE_DIVISIBILITY;
@@ -51,13 +52,14 @@ pub(super) fn image_for_cpu(
     let mut out = kernels::Image::new(pool, padded(height), padded(width));
     let (order, mean, std) = (order(config), &config.model.pixel_mean, &config.model.pixel_std);
     let normal: [[f32; 256]; 3] = std::array::from_fn(|c| std::array::from_fn(|v| (v as f32 - mean[c]) / std[c]));
-    for (y, row) in resized.as_raw().chunks_exact(width * 3).enumerate() {
-        for (out, pixel) in out.row_mut(y).chunks_exact_mut(3).zip(row.chunks_exact(3)) {
+    let rows = resized.as_raw().par_chunks_exact(width * 3);
+    out.par_rows_mut().zip(rows).for_each(|(out, row)| {
+        for (out, pixel) in out.chunks_exact_mut(3).zip(row.chunks_exact(3)) {
             for c in 0..3 {
                 out[c] = normal[c][usize::from(pixel[order[c]])];
             }
         }
-    }
+    });
     Ok((out, (width, height)))
 }
 

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use image::RgbImage;
+use rayon::prelude::*;
 
 use super::boxes::{Box2, Candidate, batched_nms, clip};
 use super::model::Detection;
@@ -50,7 +51,9 @@ struct Page {
 impl Page {
     fn new(image: &RgbImage) -> Self {
         let luma: Vec<u8> = image
-            .pixels()
+            .as_raw()
+            .par_chunks_exact(3)
+            .with_min_len(1 << 16)
             .map(|p| ((u32::from(p[0]) * 299 + u32::from(p[1]) * 587 + u32::from(p[2]) * 114) / 1000) as u8)
             .collect();
         let paper = quantile(&histogram(luma.iter().step_by(7)), PAPER);

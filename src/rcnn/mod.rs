@@ -52,7 +52,7 @@ pub use summary::{Part, Summary, export};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Asked between layers: whether a prediction is to end.
-pub type Stop<'a> = &'a dyn Fn() -> bool;
+pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
 fn go_on(stop: Stop<'_>) -> Result<()> {
     if stop() { Err(Error::Stopped) } else { Ok(()) }

@@ -192,7 +192,18 @@ impl Model {
         image: &RgbImage,
         threshold: f32,
         stop: Stop<'_>,
-        mark: &mut dyn FnMut(&'static str),
+        mark: &mut (dyn FnMut(&'static str) + Send),
+    ) -> Result<Vec<Detection>> {
+        // On one of the threads that the layers run on, so that none waits for them outside.
+        rayon::scope(|_| self.run_here(image, threshold, stop, mark))
+    }
+
+    fn run_here(
+        &self,
+        image: &RgbImage,
+        threshold: f32,
+        stop: Stop<'_>,
+        mark: &mut (dyn FnMut(&'static str) + Send),
     ) -> Result<Vec<Detection>> {
         let output = match &self.engine {
             Engine::Candle(network) => {

@@ -4,22 +4,26 @@
 //! fixed-point weights and its rounding to 8 bits between the passes (`libImaging/Resample.c`) are kept, because a network's
 //! scores move by some thousandths when one pixel in thirty is a level off.
 
+use std::borrow::Cow;
+
 use image::RgbImage;
 use rayon::prelude::*;
+
+use crate::kernels::vectorized;
 
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 const CHANNELS: usize = 3;
 
 /// Resizes to `width` × `height` pixels, both above zero.
 pub fn resize_bilinear(image: &RgbImage, width: u32, height: u32) -> RgbImage {
-    let mut image = image.clone();
+    let mut image = Cow::Borrowed(image);
     if width != image.width() {
-        image = horizontal(&image, width);
+        image = Cow::Owned(horizontal(&image, width));
     }
     if height != image.height() {
-        image = vertical(&image, height);
+        image = Cow::Owned(vertical(&image, height));
     }
-    image
+    image.into_owned()
 }
 
 /// The source pixels of one target pixel, from `start`, and their weights.
@@ -74,11 +78,13 @@ fn vertical(image: &RgbImage, height: u32) -> RgbImage {
     let row_bytes = image.width() as usize * CHANNELS;
     let source = image.as_raw();
     out.par_chunks_exact_mut(row_bytes).zip(taps).for_each(|(out, taps)| {
-        let mut sums = vec![HALF; row_bytes];
-        for (row, &weight) in source[taps.start * row_bytes..].chunks_exact(row_bytes).zip(&taps.weights) {
-            sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += i32::from(v) * weight);
-        }
-        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = round(sum));
+        vectorized(|| {
+            let mut sums = vec![HALF; row_bytes];
+            for (row, &weight) in source[taps.start * row_bytes..].chunks_exact(row_bytes).zip(&taps.weights) {
+                sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += i32::from(v) * weight);
+            }
+            out.iter_mut().zip(sums).for_each(|(out, sum)| *out = round(sum));
+        });
     });
     out
 }

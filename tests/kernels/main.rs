@@ -1,6 +1,7 @@
 //! Every kernel against plain loops in f64, over random shapes, in each instruction set that this processor has.
 
 use docreader::kernels::{self, Conv, Filters, Image, Isa, Linear, Map, Options, Pool, Stem, Then};
+use rayon::prelude::*;
 
 /// What f32 may lose, relative to the largest sum.
 const PLAIN: f64 = 2e-6;
@@ -247,11 +248,11 @@ fn the_first_layer() {
             let filters = Filters { weight: &weight, bias: &bias, input: 3, output, kernel: 7, stride: 2 };
             let pixels = random.map(&pool, 1, height, width, 3);
             let mut image = Image::new(&pool, height, width);
-            for y in 0..height {
-                for (column, pixel) in image.row_mut(y).chunks_exact_mut(3).enumerate() {
+            image.par_rows_mut().enumerate().for_each(|(y, row)| {
+                for (column, pixel) in row.chunks_exact_mut(3).enumerate() {
                     (0..3).for_each(|c| pixel[c] = at(&pixels, 0, y, column, c));
                 }
-            }
+            });
             let bf16 = random.within(0..=2) == 0;
             let stem = Stem::new(Options { isa, winograd: true, bf16 }, &filters);
             let got = stem.forward(&image, false);

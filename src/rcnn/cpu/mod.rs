@@ -24,7 +24,7 @@ use crate::kernels::{self, Image, Isa, Map, Options, Pool, Stem, Then, channel_s
 pub(super) struct Watch<'a> {
     pub stop: Stop<'a>,
     /// Called with a stage's name when it, or a part of it, is over.
-    pub mark: &'a mut dyn FnMut(&'static str),
+    pub mark: &'a mut (dyn FnMut(&'static str) + Send),
 }
 
 impl Watch<'_> {
@@ -176,7 +176,8 @@ impl Cpu {
             let answers = self.rpn_answers.forward(&hidden, Then::default());
             watch.mark("RPN head");
             let (data, stride) = (answers.data(), answers.stride);
-            let logits: Vec<f32> = data.chunks_exact(stride).flat_map(|cell| &cell[..count]).copied().collect();
+            let mut logits = Vec::with_capacity(feature.pixels() * count);
+            data.chunks_exact(stride).for_each(|cell| logits.extend_from_slice(&cell[..count]));
             let delta = |cell: usize, a: usize| {
                 let at = cell * stride + count + a * 4;
                 [data[at], data[at + 1], data[at + 2], data[at + 3]]
