@@ -1,5 +1,7 @@
 //! Boxes as `[x0, y0, x1, y1]` in pixels: decoding, clipping and non-maximum suppression.
 
+use crate::kernels::vectorized;
+
 pub type Box2 = [f32; 4];
 
 /// The largest growth that a predicted log-size may ask for: `ln(1000/16)`, Detectron2's `_DEFAULT_SCALE_CLAMP`.
@@ -39,23 +41,54 @@ pub fn batched_nms(candidates: &[Candidate], threshold: f32) -> Vec<usize> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&a, &b| candidates[b].score.total_cmp(&candidates[a].score));
     let groups = candidates.iter().map(|c| c.group + 1).max().unwrap_or(0);
-    let mut kept_of: Vec<Vec<(Box2, f32)>> = vec![vec![]; groups];
-    order.retain(|&i| {
-        let Candidate { bounds, group, .. } = candidates[i];
-        let own = area(&bounds);
-        let kept = &mut kept_of[group];
-        let suppressed = kept.iter().any(|(other, other_area)| {
-            let w = (bounds[2].min(other[2]) - bounds[0].max(other[0])).max(0.0);
-            let h = (bounds[3].min(other[3]) - bounds[1].max(other[1])).max(0.0);
-            let inter = w * h;
-            inter / (own + other_area - inter) > threshold
-        });
-        if !suppressed {
-            kept.push((bounds, own));
-        }
-        !suppressed
-    });
+    let mut kept: Vec<Kept> = (0..groups).map(|_| Kept::default()).collect();
+    vectorized(|| order.retain(|&i| kept[candidates[i].group].take(&candidates[i].bounds, threshold)));
     order
+}
+
+/// A group's boxes that survived, side by side.
+#[derive(Default)]
+struct Kept {
+    blocks: Vec<[[f32; BLOCK]; 5]>,
+    count: usize,
+}
+
+const BLOCK: usize = 16;
+
+impl Kept {
+    /// Takes a box unless one that is there overlaps it.
+    #[inline(always)]
+    fn take(&mut self, bounds: &Box2, threshold: f32) -> bool {
+        let own = area(bounds);
+        for [x0, y0, x1, y1, areas] in &self.blocks {
+            let mut suppressed = false;
+            for i in 0..BLOCK {
+                let w = (bounds[2].min(x1[i]) - bounds[0].max(x0[i])).max(0.0);
+                let h = (bounds[3].min(y1[i]) - bounds[1].max(y0[i])).max(0.0);
+                let inter = w * h;
+                suppressed |= inter / (own + areas[i] - inter) > threshold;
+            }
+            if suppressed {
+                return false;
+            }
+        }
+        let (block, at) = (self.count / BLOCK, self.count % BLOCK);
+        if at == 0 {
+            // Far from any box, so that nothing overlaps it.
+            self.blocks.push([
+                [f32::MAX; BLOCK],
+                [f32::MAX; BLOCK],
+                [f32::MIN; BLOCK],
+                [f32::MIN; BLOCK],
+                [0.0; BLOCK],
+            ]);
+        }
+        for (values, value) in self.blocks[block].iter_mut().zip(bounds.iter().copied().chain([own])) {
+            values[at] = value;
+        }
+        self.count += 1;
+        true
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +101,40 @@ mod tests {
         // 1 overlaps 0 by 9/11 and is worse; 2 is another group; 3 overlaps 0 by 5/15 only
         let kept = batched_nms(&[c(0., 0.9, 0), c(1., 0.8, 0), c(1., 0.95, 1), c(5., 0.5, 0)], 0.5);
         assert_eq!(kept, [2, 0, 3]);
+    }
+
+    /// Against the definition, box by box.
+    #[test]
+    fn nms_of_many() {
+        let mut seed = 1u32;
+        let mut value = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as f32 / (1 << 24) as f32
+        };
+        let candidates: Vec<Candidate> = (0..600)
+            .map(|_| {
+                let (x, y) = (value() * 60.0, value() * 60.0);
+                let bounds = [x, y, x + value() * 40.0, y + value() * 40.0];
+                Candidate { bounds, score: value(), group: (value() * 3.0) as usize }
+            })
+            .collect();
+        for threshold in [0.0, 0.3, 0.7] {
+            let overlap = |a: &Box2, b: &Box2| {
+                let side = |low: usize| (a[low + 2].min(b[low + 2]) - a[low].max(b[low])).max(0.0);
+                let inter = side(0) * side(1);
+                inter / (area(a) + area(b) - inter)
+            };
+            let mut order: Vec<usize> = (0..candidates.len()).collect();
+            order.sort_by(|&a, &b| candidates[b].score.total_cmp(&candidates[a].score));
+            let mut kept: Vec<usize> = vec![];
+            for i in order {
+                let same = kept.iter().filter(|&&j| candidates[j].group == candidates[i].group);
+                if same.clone().all(|&j| overlap(&candidates[i].bounds, &candidates[j].bounds) <= threshold) {
+                    kept.push(i);
+                }
+            }
+            assert_eq!(batched_nms(&candidates, threshold), kept);
+        }
     }
 
     #[test]

@@ -135,12 +135,47 @@ impl RpnDecoder {
 
 /// Indices of the `k` largest values, largest first, equal ones in their order.
 fn top_k(values: &[f32], k: usize) -> Vec<usize> {
-    let descending = |&a: &usize, &b: &usize| values[b].total_cmp(&values[a]).then(a.cmp(&b));
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    if k < order.len() && k > 0 {
-        order.select_nth_unstable_by(k - 1, descending);
+    // Smaller is better: the value's order upside down, then the index.
+    let key = |index: usize, value: f32| {
+        let bits = value.to_bits();
+        let ascending = if bits >> 31 == 1 { !bits } else { bits | (1 << 31) };
+        (u64::from(!ascending) << 32) | index as u64
+    };
+    if k == 0 {
+        return vec![];
     }
-    order.truncate(k);
-    order.sort_unstable_by(descending);
-    order
+    let mut best: Vec<u64> = Vec::with_capacity(values.len().min(k.saturating_mul(2)));
+    let mut limit = u64::MAX;
+    for (index, &value) in values.iter().enumerate() {
+        let key = key(index, value);
+        if key >= limit {
+            continue;
+        }
+        best.push(key);
+        if best.len() / 2 == k {
+            limit = *best.select_nth_unstable(k - 1).1;
+            best.truncate(k);
+        }
+    }
+    best.sort_unstable();
+    best.truncate(k);
+    best.into_iter().map(|key| (key & u64::from(u32::MAX)) as usize).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_come_first() {
+        let mut values: Vec<f32> = (0..500u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 25) as f32 - 60.0).collect();
+        values[7] = f32::INFINITY;
+        values[11] = f32::NEG_INFINITY;
+        values[13] = -0.0;
+        let mut sorted: Vec<usize> = (0..values.len()).collect();
+        sorted.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+        for k in [0, 1, 2, 10, 249, 250, 499, 500, 501, usize::MAX] {
+            assert_eq!(top_k(&values, k), sorted[..k.min(500)]);
+        }
+    }
 }
