@@ -1,6 +1,6 @@
 //! Boxes, masks and labels drawn over a page.
 
-use ab_glyph::{Font, FontRef, PxScale, ScaleFont};
+use ab_glyph::{Font, FontRef, PxScale, PxScaleFont, ScaleFont};
 use image::{Rgb, RgbImage};
 
 use crate::rcnn::Detection;
@@ -37,13 +37,55 @@ pub fn draw(page: &RgbImage, detections: &[Detection], label: impl Fn(&Detection
         canvas.frame(d.box_px.map(|v| v.round() as i32), thickness, color(d));
     }
     if let Ok(font) = FontRef::try_from_slice(FONT) {
-        let size = (page.width() as f32 / 70.0).clamp(11.0, 40.0);
-        for d in detections.iter().rev() {
+        let font = font.as_scaled(PxScale::from((page.width() as f32 / 70.0).clamp(11.0, 40.0)));
+        let mut tags: Vec<([i32; 4], String, [u8; 3])> = vec![];
+        for d in detections {
             let text = format!("{} {:.0}%", label(d), d.score * 100.0);
-            canvas.tag(&font, size, d.box_px.map(|v| v.round() as i32), &text, color(d));
+            let width: f32 = text.chars().map(|c| font.h_advance(font.glyph_id(c))).sum();
+            let size = [(width + 2.0 * padding(&font)).ceil() as i32, font.height().ceil() as i32];
+            let place = place(page, d.box_px.map(|v| v.round() as i32), size, tags.iter().map(|(place, ..)| place));
+            tags.push((place, text, color(d)));
+        }
+        for (place, text, color) in tags.iter().rev() {
+            canvas.tag(&font, *place, text, *color);
         }
     }
     canvas.image
+}
+
+/// Left and right of a tag's text.
+fn padding(font: &PxScaleFont<&FontRef>) -> f32 {
+    font.scale().x * 0.25
+}
+
+/// Where a box's tag hides least of the page and of other tags: above its corners, beside it, or below; inside where there is no room.
+fn place<'a>(
+    page: &RgbImage,
+    [x0, y0, x1, y1]: [i32; 4],
+    [w, h]: [i32; 2],
+    others: impl Iterator<Item = &'a [i32; 4]> + Clone,
+) -> [i32; 4] {
+    let (width, height) = (page.width() as i32, page.height() as i32);
+    let light = |x: i32, y: i32| {
+        let Rgb([r, g, b]) = *page.get_pixel(x as u32, y as u32);
+        (i32::from(r) + 2 * i32::from(g) + i32::from(b)) / 4
+    };
+    // Letters are where lightness changes along a line.
+    let hidden = |&[left, top, right, bottom]: &[i32; 4]| {
+        let meets = |o: &&[i32; 4]| left < o[2] && o[0] < right && top < o[3] && o[1] < bottom;
+        let line = |y: i32| (left + 1..right).map(|x| (light(x, y) - light(x - 1, y)).abs()).sum::<i32>();
+        let ink = (top..bottom).map(line).sum::<i32>() / (w * h).max(1);
+        (others.clone().filter(meets).count(), ink)
+    };
+    [[x0, y0 - h], [x1 - w, y0 - h], [x0 - w, y0], [x1, y0], [x0, y1], [x1 - w, y1]]
+        .map(|[left, top]| [left, top, left + w, top + h])
+        .into_iter()
+        .filter(|&[left, top, right, bottom]| left >= 0 && top >= 0 && right <= width && bottom <= height)
+        .min_by_key(hidden)
+        .unwrap_or_else(|| {
+            let (left, top) = (x0.min(width - w).max(0), y0.max(0));
+            [left, top, left + w, top + h]
+        })
 }
 
 struct Canvas {
@@ -77,25 +119,37 @@ impl Canvas {
         }
     }
 
-    /// White text on the class's colour, above the box's left corner, or inside where there is no room above.
-    fn tag(&mut self, font: &FontRef, size: f32, [x0, y0, _, _]: [i32; 4], text: &str, color: [u8; 3]) {
-        let font = font.as_scaled(PxScale::from(size));
-        let width: f32 = text.chars().map(|c| font.h_advance(font.glyph_id(c))).sum();
-        let (pad, height) = (size * 0.25, font.height().ceil() as i32);
-        let (w, h) = ((width + 2.0 * pad).ceil() as i32, height);
-        let left = x0.min(self.image.width() as i32 - w).max(0);
-        let top = if y0 >= h { y0 - h } else { y0.max(0) };
-        self.fill([left, top, left + w, top + h], color, 0.9);
-        let mut pen = left as f32 + pad;
+    /// White text on the class's colour.
+    fn tag(&mut self, font: &PxScaleFont<&FontRef>, place: [i32; 4], text: &str, color: [u8; 3]) {
+        self.fill(place, color, 0.9);
+        let mut pen = place[0] as f32 + padding(font);
         for c in text.chars() {
             let id = font.glyph_id(c);
-            let glyph = id.with_scale_and_position(size, ab_glyph::point(pen, top as f32 + font.ascent()));
-            if let Some(outline) = font.outline_glyph(glyph) {
+            let at = ab_glyph::point(pen, place[1] as f32 + font.ascent());
+            if let Some(outline) = font.outline_glyph(id.with_scale_and_position(font.scale(), at)) {
                 let bounds = outline.px_bounds();
                 let (gx, gy) = (bounds.min.x as i32, bounds.min.y as i32);
                 outline.draw(|x, y, coverage| self.blend(gx + x as i32, gy + y as i32, [255; 3], coverage.min(1.0)));
             }
             pen += font.h_advance(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_keeps_clear_of_letters_and_tags() {
+        let mut page = RgbImage::from_pixel(200, 200, Rgb([255; 3]));
+        let bounds = [50, 100, 150, 130];
+        let at = |page: &RgbImage, others: &[[i32; 4]]| place(page, bounds, [30, 10], others.iter());
+        let above = [50, 90, 80, 100];
+        assert_eq!(at(&page, &[]), above);
+        assert_eq!(at(&page, &[above]), [120, 90, 150, 100], "another tag");
+        (50..150).step_by(3).for_each(|x| (85..99).for_each(|y| page.put_pixel(x, y, Rgb([0; 3]))));
+        assert_eq!(at(&page, &[]), [20, 100, 50, 110], "a line of text above");
+        assert_eq!(place(&page, [0, 0, 200, 200], [30, 10], [].iter()), [0, 0, 30, 10], "no room outside");
     }
 }
