@@ -4,7 +4,7 @@ use std::ptr::null;
 
 use super::amx;
 use super::gemm::{Packed, ROWS, Tail, Tile, run};
-use super::map::{Buffer, Map};
+use super::map::{Buffer, Map, channel_stride};
 use super::parallel::{Shared, for_each, threads};
 use super::product::product;
 use super::simd::Isa;
@@ -23,6 +23,14 @@ pub struct Then {
 impl Then {
     pub fn relu() -> Self {
         Self { relu: true, ..Self::default() }
+    }
+}
+
+/// Values that a map takes in memory whose maker has these options, and hands it on split or not.
+pub fn map_values(options: Options, split: bool, pixels: usize, channels: usize) -> usize {
+    match split {
+        true => (pixels + amx::SIDE) * amx::pixel(options.form(), channels) / size_of::<f32>(),
+        false => pixels * channel_stride(channels),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::arena::Arena;
 
-pub(super) use super::amx::Form;
+use super::amx::{self, Form};
 
 const CHANNEL_ALIGN: usize = 16;
 const CACHE_LINE: usize = 64;
@@ -135,9 +135,9 @@ impl Pool {
 
     /// The same for values that are split for tiles.
     pub(super) fn split_map(&self, form: Form, (count, height, width): (usize, usize, usize), channels: usize) -> Map {
-        let stride = super::amx::pixel(form, channels) / size_of::<f32>();
+        let stride = amx::pixel(form, channels) / size_of::<f32>();
         // The last pixels' tile reads beyond them.
-        let memory = self.memory((count * height * width + super::amx::SIDE) * stride);
+        let memory = self.memory((count * height * width + amx::SIDE) * stride);
         Map { count, height, width, channels, stride, form: Some(form), memory, pool: self.clone() }
     }
 
@@ -186,6 +186,14 @@ pub struct Map {
 impl Map {
     pub fn pixels(&self) -> usize {
         self.count * self.height * self.width
+    }
+
+    /// Values that it takes in memory.
+    pub fn values(&self) -> usize {
+        match &self.memory {
+            Memory::Arena(range) => range.len(),
+            Memory::Own(buffer) => buffer.len,
+        }
     }
 
     pub fn pool(&self) -> &Pool {

@@ -23,7 +23,7 @@ mod simd;
 mod stem;
 mod winograd;
 
-pub use conv::{Conv, Filters, Linear, Options, Then, split};
+pub use conv::{Conv, Filters, Linear, Options, Then, map_values, split};
 pub use map::{Map, Pool, channel_stride};
 pub use peak::peak;
 pub use resize::{add_upsampled, subsample};

@@ -226,18 +226,19 @@ fn bf16_detections() {
     }
 }
 
-/// With a backbone in bf16, too, two regions in a hundred may come or go, and nine in ten stay within a pixel and 0.02.
+/// With a backbone in bf16, too, one region in thirty may be lost, or more than 5 px away, or come, and nine in ten stay within a pixel and 0.02.
 #[test]
 fn bf16_all_detections() {
+    let (mut regions, mut lost, mut near, mut more) = (0, 0, 0, 0);
     for name in ["tiny_mask", "tiny_faster"] {
-        let (found, more) = away(name, Dtype::Bf16All, 5.0, 0.05);
-        let lost = found.iter().filter(|d| d.is_none()).count();
-        let near = found.iter().flatten().filter(|d| d.0 < 1.0 && d.1 < 0.02).count();
-        println!("{name} in bf16 throughout: {lost} of {} lost, {near} near, {} more", found.len(), more.len());
-        assert!(lost * 100 <= found.len() * 2, "{name}: {found:?}");
-        assert!(near * 10 >= found.len() * 9, "{name}: {found:?}");
-        assert!(more.len() * 100 <= found.len() * 2, "{name}: {more:?}");
+        let (found, others) = away(name, Dtype::Bf16All, 5.0, 0.05);
+        regions += found.len();
+        lost += found.iter().filter(|d| d.is_none()).count();
+        near += found.iter().flatten().filter(|d| d.0 < 1.0 && d.1 < 0.02).count();
+        more += others.len();
     }
+    println!("bf16 throughout: {lost} of {regions} lost, {near} near, {more} more");
+    assert!(lost * 30 <= regions && more * 30 <= regions && near * 10 >= regions * 9, "{lost}, {near}, {more}");
 }
 
 #[test]

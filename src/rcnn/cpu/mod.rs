@@ -40,8 +40,9 @@ impl Watch<'_> {
 pub(super) struct Cpu {
     pool: Pool,
     backbone: Fpn<Stem, Layer>,
-    /// Whether the stem, and each stage, hands its maps on split.
+    /// Whether the stem, and each stage, hands its maps on split, and into what.
     split: Vec<bool>,
+    options: Options,
     /// Of the pyramid.
     channels: usize,
     rpn_conv: Layer,
@@ -66,9 +67,9 @@ impl Cpu {
         }
         let options = Options { isa, winograd: memory.is_ample(), bf16 };
         // What a backbone and pyramid in bf16 are off by makes other boxes win.
-        let backbone = Options { bf16: dtype == Dtype::Bf16All, ..options };
-        let layer = |conv, level| Layer::pack(conv, Options { winograd: options.winograd || level < 4, ..backbone });
-        let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(backbone, filters));
+        let of_backbone = Options { bf16: dtype == Dtype::Bf16All, ..options };
+        let layer = |conv, level| Layer::pack(conv, Options { winograd: options.winograd || level < 4, ..of_backbone });
+        let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(of_backbone, filters));
         let backbone = Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &stem, layer: &layer })?;
         let Rpn { head, decoder } = Rpn::load(&config.model, vb.pp("proposal_generator"))?;
         let rpn_answers = heads::join(&head.objectness_logits, &head.anchor_deltas, options)?;
@@ -82,7 +83,18 @@ impl Cpu {
         let channels = config.model.fpn.out_channels;
         let split = who_splits(&backbone);
         let pool = Pool::default();
-        Ok(Self { pool, backbone, split, channels, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
+        Ok(Self {
+            pool,
+            backbone,
+            split,
+            options: of_backbone,
+            channels,
+            rpn_conv,
+            rpn_answers,
+            rpn: decoder,
+            box_head,
+            mask_head,
+        })
     }
 
     /// See [`Pool::work`].
@@ -105,7 +117,8 @@ impl Cpu {
 
     /// res2, of so many channels, to res5.
     fn levels(&self, image: Image, channels: usize, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
-        let res2 = image.pixels() / (STRIDES[0] * STRIDES[0]) * channel_stride(channels);
+        let pixels = image.pixels() / (STRIDES[0] * STRIDES[0]);
+        let res2 = kernels::map_values(self.options, self.split[1], pixels, channels);
         let gap = self.gap(res2, &[image.map()]);
         let stem = self.backbone.bottom_up.stem.forward(&image, self.split[0]);
         drop((image, gap));
@@ -163,7 +176,7 @@ impl Cpu {
 
     /// Keeps addresses free: when these maps and this are dropped, their places are together large enough for one of so many values.
     fn gap(&self, values: usize, maps: &[&Map]) -> Map {
-        let there: usize = maps.iter().map(|map| map.pixels() * map.stride).sum();
+        let there: usize = maps.iter().map(|map| map.values()).sum();
         self.pool.map(1, 1, 1, values.saturating_sub(there))
     }
 
