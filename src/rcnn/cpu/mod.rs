@@ -204,18 +204,23 @@ impl Cpu {
     }
 }
 
-/// Whether the stem, and each stage, is on tiles, and so is all that reads what it makes.
+/// Whether the stem, and each stage, is on tiles, and so is all that reads what it makes. A stage without a shortcut adds to what is below, so
+/// neither of the two splits.
 fn who_splits(backbone: &Fpn<Stem, Layer>) -> Vec<bool> {
     let ResNet { stem, stages } = &backbone.bottom_up;
-    let made = std::iter::once(stem.is_on_tiles())
-        .chain(stages.iter().map(|stage| stage.iter().flat_map(Bottleneck::layers).all(Layer::is_on_tiles)));
+    let enters = |stage: &Vec<Bottleneck<Layer>>| {
+        let on_tiles = |block: &Bottleneck<Layer>| {
+            block.conv1.is_on_tiles() && block.shortcut.as_ref().is_some_and(Layer::is_on_tiles)
+        };
+        stage.first().is_some_and(on_tiles)
+    };
+    let stays = |stage: &Vec<Bottleneck<Layer>>| {
+        enters(stage) && stage.iter().flat_map(Bottleneck::layers).all(Layer::is_on_tiles)
+    };
+    let made = std::iter::once(stem.is_on_tiles()).chain(stages.iter().map(stays));
     let read = |i: usize| {
-        let above = stages
-            .get(i)
-            .and_then(|stage| stage.first())
-            .is_none_or(|block| block.conv1.is_on_tiles() && block.shortcut.as_ref().is_some_and(Layer::is_on_tiles));
         let lateral = i.checked_sub(1).and_then(|level| backbone.lateral.get(level));
-        above && lateral.is_none_or(Layer::is_on_tiles)
+        stages.get(i).is_none_or(enters) && lateral.is_none_or(Layer::is_on_tiles)
     };
     made.enumerate().map(|(i, made)| made && read(i)).collect()
 }
@@ -248,5 +253,25 @@ impl Bottleneck<Layer> {
 
     fn layers(&self) -> impl Iterator<Item = &Layer> {
         [&self.conv1, &self.conv2, &self.conv3].into_iter().chain(&self.shortcut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+
+    /// Where res2 is as wide as the stem, its first block has no shortcut, and adds to what the stem made.
+    #[test]
+    fn a_stage_without_a_shortcut() {
+        let text = include_str!("../../../models/default/config.yaml");
+        let text = text.replace("STEM_OUT_CHANNELS: 32", "STEM_OUT_CHANNELS: 64");
+        let config = Config::parse(&text).unwrap();
+        assert_eq!(config.model.resnets.stem_out_channels, config.model.resnets.res2_out_channels);
+        let zeros = VarBuilder::zeros(DType::F32, &Device::Cpu);
+        let network = Cpu::load(&config, zeros, Memory::Fast, Dtype::F32).unwrap();
+        let mut watch = Watch { stop: &|| false, mark: &mut |_| {} };
+        network.run(&RgbImage::new(40, 60), &config, 0.9, &mut watch).unwrap();
     }
 }
