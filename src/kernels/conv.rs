@@ -4,7 +4,7 @@ use std::ptr::null;
 
 use super::amx;
 use super::gemm::{Packed, ROWS, Tail, Tile, run};
-use super::map::{Buffer, Map, channel_stride};
+use super::map::{Buffer, Map, memory};
 use super::parallel::{Shared, for_each, threads};
 use super::product::product;
 use super::simd::Isa;
@@ -26,20 +26,12 @@ impl Then {
     }
 }
 
-/// Values that a map takes in memory whose maker has these options, and hands it on split or not.
-pub fn map_values(options: Options, split: bool, pixels: usize, channels: usize) -> usize {
-    match split {
-        true => (pixels + amx::SIDE) * amx::pixel(options.form(), channels) / size_of::<f32>(),
-        false => pixels * channel_stride(channels),
-    }
-}
-
 /// The map as layers with these options hand it on if [`Then::split`]; none where they are not on tiles.
 pub fn split(x: &Map, options: Options) -> Option<Map> {
     match options.isa.there() {
         Isa::Amx => {
             let form = options.form();
-            let mut out = x.pool().split_map(form, (x.count, x.height, x.width), x.channels);
+            let mut out = x.pool().map_of(Some(form), (x.count, x.height, x.width), x.channels);
             let stride = out.stride;
             amx::split_row(form, x.data(), x.stride, out.words_mut(), stride);
             Some(out)
@@ -125,7 +117,8 @@ impl Conv {
         let size = |side: usize| (side + 2 * (self.kernel / 2) - self.kernel) / self.stride + 1;
         let (height, width) = (size(x.height), size(x.width));
         let add = then.add_to.is_some();
-        let mut out = then.add_to.unwrap_or_else(|| self.result(x, (height, width), then.split));
+        let form = self.form().filter(|_| then.split);
+        let mut out = then.add_to.unwrap_or_else(|| x.pool().map_of(form, (x.count, height, width), self.output));
         assert_eq!((out.count, out.height, out.width, out.channels), (x.count, height, width, self.output), "shape");
         assert_eq!(out.form.is_some(), then.split, "split");
         let tail = Tail { bias: self.bias.as_ptr(), add, relu: then.relu, next: null() };
@@ -139,16 +132,22 @@ impl Conv {
         out
     }
 
-    fn result(&self, x: &Map, (height, width): (usize, usize), split: bool) -> Map {
+    /// What its tiles multiply, if it is on tiles.
+    fn form(&self) -> Option<amx::Form> {
         match &self.weights {
-            Weights::Tiles(conv) if split => x.pool().split_map(conv.form(), (x.count, height, width), self.output),
-            _ => x.pool().map(x.count, height, width, self.output),
+            Weights::Tiles(conv) => Some(conv.form()),
+            _ => None,
         }
     }
 
     /// Whether it is on tiles, which take split maps and may make them.
     pub fn is_on_tiles(&self) -> bool {
-        matches!(self.weights, Weights::Tiles(_))
+        self.form().is_some()
+    }
+
+    /// Values that its result of so many pixels takes in memory.
+    pub fn result_values(&self, pixels: usize, split: bool) -> usize {
+        memory(self.form().filter(|_| split), pixels, self.output)
     }
 
     /// Tiles of output pixels, each with a pointer to an input pixel for each position of the filter.

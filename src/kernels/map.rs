@@ -6,9 +6,8 @@ use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::arena::Arena;
-
 use super::amx::{self, Form};
+use super::arena::Arena;
 
 const CHANNEL_ALIGN: usize = 16;
 const CACHE_LINE: usize = 64;
@@ -17,6 +16,15 @@ const HUGE_PAGE: usize = 2 << 20;
 /// As how many values so many channels of a pixel lie in memory: the next multiple of the widest vector.
 pub fn channel_stride(channels: usize) -> usize {
     channels.next_multiple_of(CHANNEL_ALIGN)
+}
+
+fn stride(form: Option<Form>, channels: usize) -> usize {
+    form.map_or(channel_stride(channels), |form| amx::pixel(form, channels) / size_of::<f32>())
+}
+
+/// Values that a map of so many pixels takes in memory: of split ones the last tile reads beyond them.
+pub(super) fn memory(form: Option<Form>, pixels: usize, channels: usize) -> usize {
+    (pixels + form.map_or(0, |_| amx::SIDE)) * stride(form, channels)
 }
 
 /// f32 values, at the start of a cache line, of huge pages where that pays.
@@ -128,22 +136,20 @@ impl Pool {
 
     /// A map of `count` images of `height` × `width` pixels; what is in it is left over from other maps.
     pub fn map(&self, count: usize, height: usize, width: usize, channels: usize) -> Map {
-        let stride = channel_stride(channels);
-        let memory = self.memory(count * height * width * stride);
-        Map { count, height, width, channels, stride, form: None, memory, pool: self.clone() }
+        self.map_of(None, (count, height, width), channels)
     }
 
-    /// The same for values that are split for tiles.
-    pub(super) fn split_map(&self, form: Form, (count, height, width): (usize, usize, usize), channels: usize) -> Map {
-        let stride = amx::pixel(form, channels) / size_of::<f32>();
-        // The last pixels' tile reads beyond them.
-        let memory = self.memory((count * height * width + amx::SIDE) * stride);
-        Map { count, height, width, channels, stride, form: Some(form), memory, pool: self.clone() }
-    }
-
-    fn memory(&self, len: usize) -> Memory {
+    /// The same for plain values, or for those that are split into a form.
+    pub(super) fn map_of(
+        &self,
+        form: Option<Form>,
+        (count, height, width): (usize, usize, usize),
+        channels: usize,
+    ) -> Map {
+        let len = memory(form, count * height * width, channels);
         let range = self.0.arena.as_ref().and_then(|arena| arena.take(len));
-        range.map_or_else(|| Memory::Own(Buffer::zeroed(len)), Memory::Arena)
+        let memory = range.map_or_else(|| Memory::Own(Buffer::zeroed(len)), Memory::Arena);
+        Map { count, height, width, channels, stride: stride(form, channels), form, memory, pool: self.clone() }
     }
 
     /// Multiplications and additions, in pairs, that the layers of these maps have asked for so far; Winograd's does fewer.
@@ -234,11 +240,7 @@ impl Map {
     }
 
     pub fn duplicate(&self) -> Self {
-        let size = (self.count, self.height, self.width);
-        let mut copy = match self.form {
-            None => self.pool.map(size.0, size.1, size.2, self.channels),
-            Some(form) => self.pool.split_map(form, size, self.channels),
-        };
+        let mut copy = self.pool.map_of(self.form, (self.count, self.height, self.width), self.channels);
         copy.words_mut().copy_from_slice(self.words());
         copy
     }

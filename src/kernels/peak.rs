@@ -4,12 +4,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use super::amx;
+use super::dispatch::for_vectors;
 use super::parallel::{for_each, threads};
-#[cfg(target_arch = "aarch64")]
-use super::simd::Neon;
-#[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512};
-use super::simd::{Isa, Portable, Simd};
+use super::simd::{Isa, Simd};
 
 const CHAINS: usize = 20;
 const STEPS: usize = 2_000_000;
@@ -28,18 +25,7 @@ pub fn peak(isa: Isa) -> f64 {
         Isa::Neon => 4,
     };
     let pairs = CHAINS * STEPS * lanes;
-    pairs as f64
-        / fastest(|| unsafe {
-            match isa {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => chains_avx512(),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => chains_avx2(),
-                #[cfg(target_arch = "aarch64")]
-                Isa::Neon => chains::<Neon>(),
-                _ => chains::<Portable>(),
-            }
-        })
+    pairs as f64 / fastest(|| unsafe { for_vectors!(isa, chains()) })
 }
 
 /// Elapsed seconds of the best of some tries over the threads: the work of one thread by it is the rate of all.
@@ -65,17 +51,4 @@ unsafe fn chains<S: Simd>() {
         }
         black_box(&sums);
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn chains_avx512() {
-    // SAFETY: this function's callers have the instruction set, here and below.
-    unsafe { chains::<Avx512>() }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn chains_avx2() {
-    unsafe { chains::<Avx2>() }
 }

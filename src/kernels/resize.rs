@@ -2,42 +2,16 @@
 
 use rayon::prelude::*;
 
+use super::dispatch::for_vectors;
 use super::map::Map;
-#[cfg(target_arch = "aarch64")]
-use super::simd::Neon;
-#[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512};
-use super::simd::{Isa, Portable, Simd};
+use super::simd::{Isa, Simd};
 
 /// A row of max-pooling with 3 × 3 at stride 2, of the three rows that it covers; at an edge a row may come twice. Pixels are `stride` values.
 pub(super) fn largest(isa: Isa, rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
     assert!(stride.is_multiple_of(16) && rows.iter().all(|row| row.len() == rows[0].len()));
     assert!(!rows[0].is_empty() && out.len() / stride == (rows[0].len() / stride).div_ceil(2));
     // SAFETY: the lengths fit, and who names an instruction set has seen that it is there.
-    unsafe {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Amx | Isa::Avx512 => largest_avx512(rows, stride, out),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => largest_avx2(rows, stride, out),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => largest_body::<Neon>(rows, stride, out),
-            _ => largest_body::<Portable>(rows, stride, out),
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn largest_avx512(rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
-    // SAFETY: as for `largest_body`, here and below.
-    unsafe { largest_body::<Avx512>(rows, stride, out) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn largest_avx2(rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
-    unsafe { largest_body::<Avx2>(rows, stride, out) }
+    unsafe { for_vectors!(isa, largest_body(rows: [&[f32]; 3], stride: usize, out: &mut [f32])) }
 }
 
 /// # Safety

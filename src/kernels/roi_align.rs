@@ -3,12 +3,9 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, WithDType, bail};
 use rayon::prelude::*;
 
+use super::dispatch::for_vectors;
 use super::map::Map;
-#[cfg(target_arch = "aarch64")]
-use super::simd::Neon;
-#[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512};
-use super::simd::{Isa, Portable, Simd};
+use super::simd::{Isa, Simd};
 
 /// Pools `rois` from a feature map [H, W, C] into [N, R, R, C].
 pub struct RoiAlign {
@@ -129,30 +126,7 @@ fn weigh(isa: Isa, data: &[f32], pixels: &[(usize, f32)], out: &mut [f32]) {
     let furthest = pixels.iter().map(|&(at, _)| at).max().unwrap_or_default();
     assert!(data.len() >= out.len() && furthest <= data.len() - out.len());
     // SAFETY: each pixel has as many values as `out`, and who names an instruction set has seen that it is there.
-    unsafe {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Amx | Isa::Avx512 => weigh_avx512(data, pixels, out),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => weigh_avx2(data, pixels, out),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => weigh_body::<Neon>(data, pixels, out),
-            _ => weigh_body::<Portable>(data, pixels, out),
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn weigh_avx512(data: &[f32], pixels: &[(usize, f32)], out: &mut [f32]) {
-    // SAFETY: as for `weigh_body`, here and below.
-    unsafe { weigh_body::<Avx512>(data, pixels, out) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn weigh_avx2(data: &[f32], pixels: &[(usize, f32)], out: &mut [f32]) {
-    unsafe { weigh_body::<Avx2>(data, pixels, out) }
+    unsafe { for_vectors!(isa, weigh_body(data: &[f32], pixels: &[(usize, f32)], out: &mut [f32])) }
 }
 
 /// # Safety

@@ -82,23 +82,6 @@ impl Isa {
     }
 }
 
-/// Runs plain loops as compiled for this processor's vectors; `f` is inlined.
-#[inline]
-pub fn vectorized<T>(f: impl FnOnce() -> T) -> T {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2,fma")]
-        fn avx2<T>(f: impl FnOnce() -> T) -> T {
-            f()
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has both.
-            return unsafe { avx2(f) };
-        }
-    }
-    f()
-}
-
 /// What went past the caches is seen by whoever comes after this.
 pub(super) fn fence() {
     #[cfg(target_arch = "x86_64")]

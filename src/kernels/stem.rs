@@ -15,10 +15,10 @@ use super::parallel::{Shared, for_each};
 use super::resize::largest;
 use super::simd::Isa;
 
-const KERNEL: usize = 7;
-const STRIDE: usize = 2;
-const CHANNELS: usize = 3;
-const VALUES: usize = KERNEL * CHANNELS;
+pub(super) const KERNEL: usize = 7;
+pub(super) const STRIDE: usize = 2;
+pub(super) const CHANNELS: usize = 3;
+pub(super) const VALUES: usize = KERNEL * CHANNELS;
 /// Pixels of zeros around the image.
 pub const BORDER: usize = KERNEL / 2;
 /// Rows of the convolution that are kept, and of the result that a task makes: the last row of the task before is made again.
@@ -92,9 +92,10 @@ impl Stem {
     /// [H, W, 3] → [1, H/4, W/4, output], `split` as in [`super::Then`].
     pub fn forward(&self, image: &Image, split: bool) -> Map {
         let (height, width) = (image.height.div_ceil(STRIDE), image.width.div_ceil(STRIDE));
-        let mut out = self.result(image.data.pool(), (height.div_ceil(2), width.div_ceil(2)), split);
+        let form = self.form().filter(|_| split);
+        let mut out = image.data.pool().map_of(form, (1, height.div_ceil(2), width.div_ceil(2)), self.output);
         out.pool().count_work(height * width * KERNEL * VALUES * self.output);
-        let (rows, pixels, form) = (out.height, out.width, out.form);
+        let (rows, pixels) = (out.height, out.width);
         let (stride, to_stride) = (channel_stride(self.output), out.stride);
         let target = Shared::new(out.words_mut());
         for_each(rows.div_ceil(STRIP), |task| {
@@ -131,16 +132,16 @@ impl Stem {
         out
     }
 
-    fn result(&self, pool: &Pool, (height, width): (usize, usize), split: bool) -> Map {
+    fn form(&self) -> Option<amx::Form> {
         match &self.weights {
-            Weights::Tiles(stem) if split => pool.split_map(stem.form(), (1, height, width), self.output),
-            _ => pool.map(1, height, width, self.output),
+            Weights::Plain(_) => None,
+            Weights::Tiles(stem) => Some(stem.form()),
         }
     }
 
     /// As [`super::Conv::is_on_tiles`].
     pub fn is_on_tiles(&self) -> bool {
-        matches!(self.weights, Weights::Tiles(_))
+        self.form().is_some()
     }
 
     /// Values that [`Self::prepare`] writes for so many rows of the convolution.

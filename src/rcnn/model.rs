@@ -194,24 +194,16 @@ impl Model {
         stop: Stop<'_>,
         mark: &mut (dyn FnMut(&'static str) + Send),
     ) -> Result<Vec<Detection>> {
-        // On one of the threads that the layers run on, so that none waits for them outside.
-        rayon::scope(|_| self.run_here(image, threshold, stop, mark))
-    }
-
-    fn run_here(
-        &self,
-        image: &RgbImage,
-        threshold: f32,
-        stop: Stop<'_>,
-        mark: &mut (dyn FnMut(&'static str) + Send),
-    ) -> Result<Vec<Detection>> {
         let output = match &self.engine {
             Engine::Candle(network) => {
                 let output = network.run(image, &self.config, &self.device, threshold, stop)?;
                 mark("network");
                 output
             }
-            Engine::Cpu(network) => network.run(image, &self.config, threshold, &mut Watch { stop, mark })?,
+            // On one of the threads that the layers run on, so that none waits for them outside.
+            Engine::Cpu(network) => {
+                rayon::scope(|_| network.run(image, &self.config, threshold, &mut Watch { stop, mark }))?
+            }
         };
         let Output { instances, masks, mask_side, size } = output;
         let (width, height) = image.dimensions();

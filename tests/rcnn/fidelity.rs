@@ -33,6 +33,11 @@ fn page(model: &str, n: usize) -> image::RgbImage {
     image::open(fixture(model).join(format!("page{n}.png"))).unwrap().to_rgb8()
 }
 
+fn expected(model: &str, n: usize) -> Expected {
+    let text = std::fs::read_to_string(fixture(model).join(format!("page{n}.json"))).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
 fn values(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
@@ -147,8 +152,7 @@ fn intersection_over_union(a: &Rle, b: &Rle) -> f64 {
 fn pages_match(name: &str, kernels: Kernels) {
     let model = load(name, kernels);
     for n in 0..4 {
-        let text = std::fs::read_to_string(fixture(name).join(format!("page{n}.json"))).unwrap();
-        let want: Expected = serde_json::from_str(&text).unwrap();
+        let want = expected(name, n);
         let image = page(name, n);
         assert_eq!([image.height(), image.width()], want.image_size);
         let (width, height) = image_input::resized_size(image.width(), image.height(), &model.config);
@@ -196,8 +200,7 @@ fn away(name: &str, dtype: Dtype, reach: f32, margin: f32) -> (Vec<Option<(f32, 
     let model = load(name, Kernels::Own(Memory::Auto, dtype));
     let (mut found, mut more) = (vec![], vec![]);
     for n in 0..4 {
-        let text = std::fs::read_to_string(fixture(name).join(format!("page{n}.json"))).unwrap();
-        let want: Expected = serde_json::from_str(&text).unwrap();
+        let want = expected(name, n);
         let mut got = model.predict(&page(name, n), THRESHOLD - margin).unwrap();
         for ((class, score), place) in want.classes.iter().zip(&want.scores).zip(&want.boxes) {
             let off = |d: &Detection| d.box_px.iter().zip(place).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);

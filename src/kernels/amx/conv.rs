@@ -58,7 +58,7 @@ impl Conv {
 
     /// `out` has the right shape; `tail` is as for the other kernels. Either map may be split.
     pub fn run(&self, x: &Map, out: &mut Map, tail: Tail) {
-        self.run_as(&Plan::new(self.shape, x, out), x, out, tail);
+        self.run_as(&Plan::new(self.shape.of(x, out), x, out), x, out, tail);
     }
 
     fn run_as(&self, plan: &Plan, x: &Map, out: &mut Map, tail: Tail) {

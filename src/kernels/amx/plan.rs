@@ -98,7 +98,6 @@ impl Plan {
 
     /// About so many strips of rows, each in so many parts of columns.
     pub fn of(shape: Shape, x: &Map, out: &Map, strips: usize, parts: usize) -> Self {
-        let shape = shape.of(x, out);
         let (images, size, height, width) = match shape.is_pointwise() {
             true => (1, (x.pixels(), 1), out.pixels(), 1),
             false => (x.count, (x.height, x.width), out.height, out.width),

@@ -7,6 +7,9 @@ use rayon::prelude::*;
 use super::tile::{Form, SIDE, STEP, TILE};
 use crate::kernels::map::{Buffer, channel_stride};
 
+/// Bytes of what is nearest in a step, which is followed by what is left.
+pub(super) const LINE: usize = STEP * size_of::<u16>();
+
 /// Bytes that a row of A takes: its steps, and a cache line more, so that neighbours do not meet in few sets of the cache.
 pub(super) fn pitch(form: Form, blocks: usize) -> usize {
     let bytes = blocks * form.a_step();
@@ -38,7 +41,7 @@ pub(super) unsafe fn split(
             for at in (0..count).step_by(STEP) {
                 let low = _mm512_loadu_ps(from.add(at));
                 let high = if at + 16 < count { _mm512_loadu_ps(from.add(at + 16)) } else { _mm512_setzero_ps() };
-                store(form, (low, high), to.add(at / STEP * form.a_step()), false);
+                store(form, (low, high), to.add(at / STEP * form.a_step()), LINE, false);
             }
         }
     }
@@ -75,12 +78,12 @@ pub(super) unsafe fn copy(from: *const u8, bytes: usize, (pixels, step, pitch): 
     }
 }
 
-/// Writes a step's values, past the caches or into them.
+/// Writes a step's values, past the caches or into them; what is left comes `apart` bytes after what is nearest.
 ///
 /// # Safety
-/// `to` is a cache line, or two for pairs, and [`super::is_there`].
+/// `to` is a cache line, and the place of what is left another if there are pairs, and [`super::is_there`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn store(form: Form, (low, high): (__m512, __m512), to: *mut u8, stream: bool) {
+pub(super) unsafe fn store(form: Form, (low, high): (__m512, __m512), to: *mut u8, apart: usize, stream: bool) {
     let nearest = nearest(low, high);
     // SAFETY: as above.
     unsafe {
@@ -92,7 +95,7 @@ pub(super) unsafe fn store(form: Form, (low, high): (__m512, __m512), to: *mut u
         if form == Form::Pair {
             let (near_low, near_high) = widen(nearest);
             let rest = self::nearest(_mm512_sub_ps(low, near_low), _mm512_sub_ps(high, near_high));
-            let to = to.add(64).cast();
+            let to = to.add(apart).cast();
             if stream { _mm512_stream_si512(to, rest) } else { _mm512_store_si512(to, rest) }
         }
     }
@@ -110,34 +113,26 @@ pub(super) unsafe fn load(form: Form, from: *const u8) -> (__m512, __m512) {
         if form == Form::Nearest {
             return (low, high);
         }
-        let (rest_low, rest_high) = widen(_mm512_load_si512(from.add(64).cast()));
+        let (rest_low, rest_high) = widen(_mm512_load_si512(from.add(LINE).cast()));
         (_mm512_add_ps(low, rest_low), _mm512_add_ps(high, rest_high))
     }
 }
 
-/// Writes a line's values to two others, in `steps` of 32 with zeros at the end: what is nearest, and what is left.
+/// Writes a line's values, with zeros at the end: what is nearest to `part` bytes, what is left to as many behind them.
 ///
 /// # Safety
-/// Both are good for as many bf16 values, at the start of a cache line, and [`super::is_there`].
+/// `to` is good for that, at the start of a cache line, `part` is of whole ones, and [`super::is_there`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn split_line(from: &[f32], steps: usize, to: *mut u8, rest: Option<*mut u8>) {
+pub(super) unsafe fn split_line(form: Form, from: &[f32], part: usize, to: *mut u8) {
     let load = |at: usize| {
         let count = from.len().saturating_sub(at).min(16);
         // SAFETY: only so many values are read.
         unsafe { _mm512_maskz_loadu_ps(((1u32 << count) - 1) as u16, from.as_ptr().wrapping_add(at)) }
     };
-    for step in 0..steps {
-        let (low, high) = (load(step * STEP), load(step * STEP + 16));
-        let nearest = nearest(low, high);
+    for step in 0..part / LINE {
+        let values = (load(step * STEP), load(step * STEP + 16));
         // SAFETY: as above.
-        unsafe {
-            _mm512_store_si512(to.add(step * 64).cast(), nearest);
-            if let Some(rest) = rest {
-                let (near_low, near_high) = widen(nearest);
-                let left = self::nearest(_mm512_sub_ps(low, near_low), _mm512_sub_ps(high, near_high));
-                _mm512_store_si512(rest.add(step * 64).cast(), left);
-            }
-        }
+        unsafe { store(form, values, to.add(step * LINE), part, false) };
     }
 }
 

@@ -4,16 +4,15 @@
 //! own for that, and each of the three products has steps of its own.
 
 use super::split::{Packed, nearest_of, split_line};
+use super::strip::write;
 use super::tile::{Form, Rows, SIDE, STEP, Sums, Tiles, multiply};
 use crate::kernels::gemm::Tail;
-use crate::kernels::simd::{Avx512, Simd};
+use crate::kernels::stem::{CHANNELS, KERNEL, STRIDE, VALUES};
 
 /// Lines of the image that a row of the result needs.
-const LINES: usize = 7;
-/// Values of a filter's row.
-const VALUES: usize = 21;
+const LINES: usize = KERNEL;
 /// Bytes from a pixel of the result to the next.
-const PITCH: usize = 6 * size_of::<u16>();
+const PITCH: usize = STRIDE * CHANNELS * size_of::<u16>();
 
 /// Sums of 32 pixels.
 #[repr(C, align(64))]
@@ -66,9 +65,8 @@ impl Stem {
         for (i, line) in from.chunks_exact(stride).enumerate() {
             // SAFETY: a line of `to` is `terms` parts, each for as many values as it has bytes by two.
             unsafe {
-                let nearest = to.add(i * self.line(width));
-                let rest = if self.form == Form::Pair { Some(nearest.add(part)) } else { None };
-                split_line(&line[..stride.min(part / size_of::<u16>())], part / STEP / size_of::<u16>(), nearest, rest);
+                let line = &line[..stride.min(part / size_of::<u16>())];
+                split_line(self.form, line, part, to.add(i * self.line(width)));
             }
         }
     }
@@ -96,11 +94,8 @@ impl Stem {
                     let rows = Rows { a: lines.add(pixel * PITCH), pitch: PITCH, offsets: &offsets };
                     multiply(&tiles, Form::Nearest, rows, (b, b), c);
                     for (i, row) in sums.0.iter().take(width - pixel).enumerate() {
-                        for at in (0..columns).step_by(16) {
-                            let sum = Avx512::load(row.as_ptr().add(at));
-                            let to = out.add((pixel + i) * ldc + first + at);
-                            tail.write::<Avx512>(sum, first + at, to, false);
-                        }
+                        let to = out.add((pixel + i) * ldc);
+                        write(tail, row.as_ptr(), first..first + columns, to, false);
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::plan::Plan;
-use super::split::{load, store};
+use super::split::{LINE, load, store};
 use super::tile::{SIDE, STEP, Sums};
 use crate::kernels::gemm::Tail;
 use crate::kernels::simd::{Avx512, Simd};
@@ -41,10 +41,7 @@ impl Strip<'_> {
                     if self.plan.shape.handed_on {
                         self.hand_on(sums, columns.clone(), to.cast());
                     } else {
-                        for (i, column) in columns.clone().step_by(16).enumerate() {
-                            let sum = Avx512::load(sums.add(i * 16));
-                            self.tail.write::<Avx512>(sum, column, to.add(column), self.stream);
-                        }
+                        write(self.tail, sums, columns.clone(), to, self.stream);
                     }
                 }
                 x += 1;
@@ -80,8 +77,22 @@ impl Strip<'_> {
                 if relu {
                     (low, high) = (Avx512::max(low, zero), Avx512::max(high, zero));
                 }
-                store(form, (low, high), to, self.stream);
+                store(form, (low, high), to, LINE, self.stream);
             }
+        }
+    }
+}
+
+/// Writes a pixel's sums, which begin with the first of these columns.
+///
+/// # Safety
+/// As for [`Tail::write`] with each 16 of them; `to` is the pixel's first value.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn write(tail: Tail, sums: *const f32, columns: Range<usize>, to: *mut f32, stream: bool) {
+    // SAFETY: as above.
+    unsafe {
+        for (i, column) in columns.step_by(16).enumerate() {
+            tail.write::<Avx512>(Avx512::load(sums.add(i * 16)), column, to.add(column), stream);
         }
     }
 }

@@ -3,12 +3,9 @@
 use std::ops::Range;
 
 use super::{IN, OUT};
+use crate::kernels::dispatch::for_vectors;
 use crate::kernels::gemm::Tail;
-#[cfg(target_arch = "aarch64")]
-use crate::kernels::simd::Neon;
-#[cfg(target_arch = "x86_64")]
-use crate::kernels::simd::{Avx2, Avx512};
-use crate::kernels::simd::{Isa, Portable, Simd};
+use crate::kernels::simd::{Isa, Simd};
 
 /// Bᵀ d B of the tile whose pixels' channels are at `pointers`, each point to a plane of `v`.
 ///
@@ -17,15 +14,7 @@ use crate::kernels::simd::{Isa, Portable, Simd};
 pub(super) unsafe fn input(isa: Isa, pointers: &[[*const f32; IN]; IN], channels: usize, v: *mut f32, plane: usize) {
     // SAFETY: as above.
     unsafe {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Amx | Isa::Avx512 => input_avx512(pointers, channels, v, plane),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => input_avx2(pointers, channels, v, plane),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => input_body::<Neon>(pointers, channels, v, plane),
-            _ => input_body::<Portable>(pointers, channels, v, plane),
-        }
+        for_vectors!(isa, input_body(pointers: &[[*const f32; IN]; IN], channels: usize, v: *mut f32, plane: usize))
     }
 }
 
@@ -45,15 +34,10 @@ pub(super) unsafe fn output(
 ) {
     // SAFETY: as above.
     unsafe {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Amx | Isa::Avx512 => output_avx512(y, plane, columns, to, at, tail),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => output_avx2(y, plane, columns, to, at, tail),
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => output_body::<Neon>(y, plane, columns, to, at, tail),
-            _ => output_body::<Portable>(y, plane, columns, to, at, tail),
-        }
+        for_vectors!(
+            isa,
+            output_body(y: *const f32, plane: usize, columns: Range<usize>, to: Target, at: (usize, usize), tail: Tail)
+        )
     }
 }
 
@@ -160,36 +144,4 @@ unsafe fn output_body<S: Simd>(
             }
         }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn input_avx512(pointers: &[[*const f32; IN]; IN], channels: usize, v: *mut f32, plane: usize) {
-    // SAFETY: as the callers say, here and below.
-    unsafe { input_body::<Avx512>(pointers, channels, v, plane) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn input_avx2(pointers: &[[*const f32; IN]; IN], channels: usize, v: *mut f32, plane: usize) {
-    unsafe { input_body::<Avx2>(pointers, channels, v, plane) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn output_avx512(
-    y: *const f32,
-    plane: usize,
-    columns: Range<usize>,
-    to: Target,
-    at: (usize, usize),
-    tail: Tail,
-) {
-    unsafe { output_body::<Avx512>(y, plane, columns, to, at, tail) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn output_avx2(y: *const f32, plane: usize, columns: Range<usize>, to: Target, at: (usize, usize), tail: Tail) {
-    unsafe { output_body::<Avx2>(y, plane, columns, to, at, tail) }
 }

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 
 use super::super::Result;
 use super::super::layers::Conv;
-use crate::kernels::{self, Filters, Map, Options, Then};
+use crate::kernels::{self, Filters, Map, Options, Then, channel_stride};
 
 #[derive(Debug)]
 pub(super) enum Layer {
@@ -27,6 +27,14 @@ impl Layer {
 
     pub fn is_on_tiles(&self) -> bool {
         matches!(self, Self::Kernel(conv) if conv.is_on_tiles())
+    }
+
+    /// Values that its result of so many pixels takes in memory.
+    pub fn result_values(&self, pixels: usize, split: bool) -> Result<usize> {
+        match self {
+            Self::Kernel(conv) => Ok(conv.result_values(pixels, split)),
+            Self::Candle(conv) => Ok(pixels * channel_stride(conv.conv.weight().dim(0)?)),
+        }
     }
 
     pub fn forward(&self, x: &Map, then: Then) -> Result<Map> {

@@ -40,9 +40,8 @@ impl Watch<'_> {
 pub(super) struct Cpu {
     pool: Pool,
     backbone: Fpn<Stem, Layer>,
-    /// Whether the stem, and each stage, hands its maps on split, and into what.
+    /// Whether the stem, and each stage, hands its maps on split.
     split: Vec<bool>,
-    options: Options,
     /// Of the pyramid.
     channels: usize,
     rpn_conv: Layer,
@@ -83,18 +82,7 @@ impl Cpu {
         let channels = config.model.fpn.out_channels;
         let split = who_splits(&backbone);
         let pool = Pool::default();
-        Ok(Self {
-            pool,
-            backbone,
-            split,
-            options: of_backbone,
-            channels,
-            rpn_conv,
-            rpn_answers,
-            rpn: decoder,
-            box_head,
-            mask_head,
-        })
+        Ok(Self { pool, backbone, split, channels, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
     }
 
     /// See [`Pool::work`].
@@ -105,7 +93,7 @@ impl Cpu {
     pub fn run(&self, image: &RgbImage, config: &Config, threshold: f32, watch: &mut Watch<'_>) -> Result<Output> {
         let (input, size) = image_for_cpu(image, config, &self.pool)?;
         watch.mark("resize");
-        let levels = self.levels(input, config.model.resnets.res2_out_channels, watch)?;
+        let levels = self.levels(input, watch)?;
         watch.mark("ResNet");
         let features = self.pyramid(levels, watch)?;
         let proposals = self.propose(&features, size, watch)?;
@@ -115,17 +103,20 @@ impl Cpu {
         Ok(Output { instances, masks, mask_side, size })
     }
 
-    /// res2, of so many channels, to res5.
-    fn levels(&self, image: Image, channels: usize, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
+    /// res2 … res5.
+    fn levels(&self, image: Image, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
+        let bottom_up = &self.backbone.bottom_up;
+        // Below what the stem makes, for res2.
         let pixels = image.pixels() / (STRIDES[0] * STRIDES[0]);
-        let res2 = kernels::map_values(self.options, self.split[1], pixels, channels);
+        let first = bottom_up.stages.first().and_then(|stage| stage.first());
+        let res2 = first.map_or(Ok(0), |block| block.conv3.result_values(pixels, self.split[1]))?;
         let gap = self.gap(res2, &[image.map()]);
-        let stem = self.backbone.bottom_up.stem.forward(&image, self.split[0]);
+        let stem = bottom_up.stem.forward(&image, self.split[0]);
         drop((image, gap));
         watch.mark("stem");
         let mut below = Some(stem);
         let mut levels: Vec<Map> = vec![];
-        for (stage, &split) in self.backbone.bottom_up.stages.iter().zip(&self.split[1..]) {
+        for (stage, &split) in bottom_up.stages.iter().zip(&self.split[1..]) {
             let mut blocks = stage.iter();
             let stem = below.take();
             let (Some(first), Some(below)) = (blocks.next(), stem.as_ref().or(levels.last())) else {

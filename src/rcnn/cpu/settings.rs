@@ -12,7 +12,7 @@ pub enum Memory {
     Fast,
 }
 
-/// What products are made of; sums are f32, and so is what layers hand on.
+/// What products are made of; sums are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Dtype {
     F32,
