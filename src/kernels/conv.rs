@@ -1,10 +1,9 @@
 //! Convolutions as matrix products: 1 × 1 and fully connected layers read a map as the matrix that it is, others reach its pixels by pointers.
 
-use std::ptr::null;
-
 use super::amx;
+use super::fetch::Fetch;
 use super::gemm::{Packed, ROWS, Tail, Tile, run};
-use super::map::{Buffer, Map, memory};
+use super::map::{Buffer, LARGE, Map, memory};
 use super::parallel::{Shared, for_each, threads};
 use super::product::product;
 use super::simd::Isa;
@@ -121,7 +120,8 @@ impl Conv {
         let mut out = then.add_to.unwrap_or_else(|| x.pool().map_of(form, (x.count, height, width), self.output));
         assert_eq!((out.count, out.height, out.width, out.channels), (x.count, height, width, self.output), "shape");
         assert_eq!(out.form.is_some(), then.split, "split");
-        let tail = Tail { bias: self.bias.as_ptr(), add, relu: then.relu, next: null() };
+        let stream = !add && size_of_val(out.words()) > LARGE;
+        let tail = Tail { bias: self.bias.as_ptr(), add, relu: then.relu, stream, ..Tail::PLAIN };
         out.pool().count_work(out.pixels() * self.output * self.input * self.kernel * self.kernel);
         match &self.weights {
             Weights::Winograd(winograd) => winograd.run(x, &mut out, tail),
@@ -169,6 +169,8 @@ impl Conv {
         };
         // A task's rows stay near while the filters' panels pass by.
         let step = (rows / (threads() * 8)).clamp(ROWS, TILES * ROWS).next_multiple_of(ROWS);
+        // Of narrow panels so many of the filter's positions at a time that their part of one stays in the first level cache.
+        let group = if packed.isa.unroll() == 1 { taps } else { (256 / self.input.max(1)).clamp(1, taps) };
         let target = Shared::new(out.data_mut());
         for_each(rows.div_ceil(step), |task| {
             let (from, to) = (task * step, ((task + 1) * step).min(rows));
@@ -182,13 +184,21 @@ impl Conv {
                 .collect();
             for panel in 0..packed.panels() {
                 let column = panel * packed.width();
-                for (row, count, table) in &tiles {
-                    // SAFETY: pointers are good for a pixel's channels, the panel has `taps * input` rows, and the rows of C are this
-                    // task's alone.
-                    unsafe {
-                        let c = target.get().add(row * ldc + column);
-                        let tile = Tile { taps, k: self.input, a: table.as_ptr(), b: packed.row(panel, 0), c, ldc };
-                        run(packed.isa, *count, packed.columns(panel), tile, tail.at_column(column));
+                for tap in (0..taps).step_by(group) {
+                    let (end, at) = ((tap + group).min(taps), tap * self.input);
+                    let next = if end < taps { packed.row(panel, end * self.input) } else { packed.next(panel) };
+                    let fetch = Fetch::panel(packed, (end - tap) * self.input, next);
+                    let tail = tail.at_column(column).part(tap == 0, end == taps);
+                    for (row, count, table) in &tiles {
+                        // SAFETY: pointers are good for a pixel's channels, the panel has `taps * input` rows, and the rows of C are this
+                        // task's alone.
+                        unsafe {
+                            let (a, b) = (table[tap * count..].as_ptr(), packed.row(panel, at));
+                            let c = target.get().add(row * ldc + column);
+                            let tile =
+                                Tile { taps: end - tap, k: self.input, a, b, c, ldc, fetch: fetch.of(row - from) };
+                            run(packed.isa, *count, packed.columns(panel), tile, tail);
+                        }
                     }
                 }
             }
@@ -248,7 +258,7 @@ impl Linear {
         assert_eq!(x.channels, self.input, "inputs");
         let mut out = x.pool().map(x.count, x.height, x.width, self.output);
         out.pool().count_work(x.pixels() * self.input * self.output);
-        let tail = Tail { bias: self.bias.as_ptr(), add: false, relu, next: null() };
+        let tail = Tail { bias: self.bias.as_ptr(), relu, ..Tail::PLAIN };
         match &self.weights {
             LinearWeights::Plain(packed) => product(x, packed, &mut out, tail),
             LinearWeights::Tiles(conv) => conv.run(x, &mut out, tail),

@@ -8,6 +8,7 @@ use std::ptr::null;
 
 use rayon::prelude::*;
 
+use super::fetch::{After, Fetch, Lines};
 use super::map::{Buffer, channel_stride};
 #[cfg(target_arch = "aarch64")]
 use super::simd::Neon;
@@ -54,6 +55,11 @@ impl Packed {
         self.data[(panel * self.k + k) * self.width()..].as_ptr()
     }
 
+    /// Where the panel after this one begins, or null.
+    pub fn next(&self, panel: usize) -> *const f32 {
+        if panel + 1 < self.panels() { self.row(panel + 1, 0) } else { null() }
+    }
+
     /// Columns of a panel.
     pub fn columns(&self, panel: usize) -> usize {
         (self.n - panel * self.width()).min(self.width())
@@ -68,8 +74,8 @@ pub(super) struct Tail {
     /// To be added to C instead of replacing it.
     pub add: bool,
     pub relu: bool,
-    /// What is multiplied next, to be brought near, or anything.
-    pub next: *const f32,
+    /// Past the caches, where C is aligned; who asks for it calls `fence` afterwards.
+    pub stream: bool,
 }
 
 // SAFETY: its pointers are only read, by kernels whose callers vouch for them.
@@ -77,19 +83,19 @@ unsafe impl Send for Tail {}
 unsafe impl Sync for Tail {}
 
 impl Tail {
-    pub const PLAIN: Self = Self { bias: null(), add: false, relu: false, next: null() };
+    pub const PLAIN: Self = Self { bias: null(), add: false, relu: false, stream: false };
 
     /// For the columns from this one on; the bias is there, and has them.
     pub fn at_column(self, column: usize) -> Self {
         Self { bias: self.bias.wrapping_add(column), ..self }
     }
 
-    /// Writes the sums of the columns from `column` on to `at`, past the caches or into them.
+    /// Writes the sums of the columns from `column` on to `at`.
     ///
     /// # Safety
-    /// The processor has `S`; `at`, and the bias from `column` on, are good for a vector, `at` aligned to it if it goes past the caches.
+    /// The processor has `S`; `at`, and the bias from `column` on, are good for a vector, `at` aligned to it if `stream`.
     #[inline(always)]
-    pub unsafe fn write<S: Simd>(self, mut sum: S::V, column: usize, at: *mut f32, stream: bool) {
+    pub unsafe fn write<S: Simd>(self, mut sum: S::V, column: usize, at: *mut f32) {
         // SAFETY: as above.
         unsafe {
             if !self.bias.is_null() {
@@ -101,7 +107,7 @@ impl Tail {
             if self.relu {
                 sum = S::max(sum, S::splat(0.0));
             }
-            if stream {
+            if self.stream {
                 S::stream(at, sum);
             } else {
                 S::store(at, sum);
@@ -111,7 +117,13 @@ impl Tail {
 
     /// For a part of the sums: the bias comes with the first part, the ReLU after the last.
     pub fn part(self, first: bool, last: bool) -> Self {
-        Self { bias: if first { self.bias } else { null() }, add: self.add || !first, relu: self.relu && last, ..self }
+        Self {
+            bias: if first { self.bias } else { null() },
+            add: self.add || !first,
+            relu: self.relu && last,
+            stream: self.stream && first && last,
+            ..self
+        }
     }
 }
 
@@ -127,6 +139,27 @@ pub(super) struct Tile {
     pub b: *const f32,
     pub c: *mut f32,
     pub ldc: usize,
+    pub fetch: Lines,
+}
+
+/// Adds to the sums what one row of B brings.
+#[inline(always)]
+unsafe fn step<S: Simd, const M: usize, const V: usize>(
+    sums: &mut [[S::V; V]; M],
+    rows: &[*const f32; M],
+    k: usize,
+    b: *const f32,
+) {
+    // SAFETY: as for `tile_body`, which this is a part of.
+    unsafe {
+        let values: [S::V; V] = std::array::from_fn(|v| S::load(b.add(v * S::LANES)));
+        for (row, sums) in rows.iter().zip(sums) {
+            let x = S::splat(*row.add(k));
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum = S::mul_add(x, value, *sum);
+            }
+        }
+    }
 }
 
 #[inline(always)]
@@ -134,7 +167,7 @@ pub(super) struct Tile {
 unsafe fn tile_body<S: Simd, const M: usize, const V: usize, const WIDTH: usize>(tile: Tile, tail: Tail) {
     // SAFETY: the caller of `run` vouches for the pointers and the instruction set.
     unsafe {
-        let Tile { taps, k: words, a, mut b, c, ldc } = tile;
+        let Tile { taps, k: words, a, mut b, c, ldc, fetch } = tile;
         if tail.add {
             for row in 0..M {
                 for v in 0..V {
@@ -143,28 +176,31 @@ unsafe fn tile_body<S: Simd, const M: usize, const V: usize, const WIDTH: usize>
             }
         }
         let mut sums = [[S::splat(0.0); V]; M];
-        let mut next = tail.next;
+        let mut line = fetch.at;
         for tap in 0..taps {
             let rows: [*const f32; M] = std::array::from_fn(|row| *a.add(tap * M + row));
-            for k in 0..words {
-                let values: [S::V; V] = std::array::from_fn(|v| S::load(b.add(v * S::LANES)));
-                // In a plain product rows follow each other: this is the tile after the next.
-                S::prefetch(rows[0].wrapping_add(2 * M * words + k * M));
-                for row in 0..M {
-                    let x = S::splat(*rows[row].add(k));
-                    for v in 0..V {
-                        sums[row][v] = S::mul_add(x, values[v], sums[row][v]);
+            let mut k = 0;
+            while k + S::UNROLL <= words {
+                S::prefetch_far(line);
+                line = line.wrapping_add(fetch.step);
+                for i in 0..S::UNROLL {
+                    if S::FETCHES_ROWS {
+                        // In a plain product rows follow each other: this is the tile after the next.
+                        S::prefetch(rows[0].wrapping_add(2 * M * words + (k + i) * M));
                     }
+                    step::<S, M, V>(&mut sums, &rows, k + i, b.add(i * WIDTH));
                 }
-                b = b.add(WIDTH);
-                S::prefetch_far(next);
-                next = next.wrapping_add(WIDTH);
+                (k, b) = (k + S::UNROLL, b.add(S::UNROLL * WIDTH));
+            }
+            while k < words {
+                step::<S, M, V>(&mut sums, &rows, k, b);
+                (k, b) = (k + 1, b.add(WIDTH));
             }
         }
         // By index, so that the loops are unrolled and the sums stay in registers.
         for row in 0..M {
             for v in 0..V {
-                tail.write::<S>(sums[row][v], v * S::LANES, c.add(row * ldc + v * S::LANES), false);
+                tail.write::<S>(sums[row][v], v * S::LANES, c.add(row * ldc + v * S::LANES));
             }
         }
     }
@@ -234,35 +270,25 @@ pub(super) unsafe fn block(
     panels: std::ops::Range<usize>,
     (a, lda): (*const f32, usize),
     b: &Packed,
-    after: *const f32,
+    after: After,
     (c, ldc): (*mut f32, usize),
     tail: Tail,
 ) {
-    let last = panels.end - 1;
+    let (first, count, k) = (panels.start, panels.len(), k1 - k0);
     // Panels outermost: a strip of B stays near while the rows pass by.
     for panel in panels {
         let column = panel * b.width();
-        let next = if panel < last { b.row(panel + 1, k0) } else { after };
-        let mut row = 0;
-        while row < rows {
-            let count = ROWS.min(rows - row);
+        let next = if panel < first + count - 1 { b.row(panel + 1, k0) } else { after.b };
+        let fetch = Fetch::panel(b, k, next).and_rows(after, (rows, k), (panel - first, count), (lda, ldc), column);
+        for row in (0..rows).step_by(ROWS) {
             // SAFETY: the caller vouches for the rows; unused pointers are not read.
             unsafe {
                 let table: [*const f32; ROWS] = std::array::from_fn(|r| a.wrapping_add((row + r) * lda + k0));
-                let tile = Tile {
-                    taps: 1,
-                    k: k1 - k0,
-                    a: table.as_ptr(),
-                    b: b.row(panel, k0),
-                    c: c.add(row * ldc + column),
-                    ldc,
-                };
+                let c = c.add(row * ldc + column);
+                let tile = Tile { taps: 1, k, a: table.as_ptr(), b: b.row(panel, k0), c, ldc, fetch: fetch.of(row) };
                 let bias = if tail.bias.is_null() { null() } else { tail.bias.add(column) };
-                // Four tiles fetch all lines of the panel that comes next.
-                let next = next.wrapping_add(row / ROWS % 4 * 16);
-                run(b.isa, count, b.columns(panel), tile, Tail { bias, next, ..tail });
+                run(b.isa, ROWS.min(rows - row), b.columns(panel), tile, Tail { bias, ..tail });
             }
-            row += count;
         }
     }
 }

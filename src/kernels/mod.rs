@@ -13,6 +13,7 @@ mod amx;
 mod arena;
 mod conv;
 mod dispatch;
+mod fetch;
 mod gemm;
 mod map;
 mod parallel;

@@ -8,7 +8,6 @@ use super::dispatch::for_vectors;
 use super::parallel::{for_each, threads};
 use super::simd::{Isa, Simd};
 
-const CHAINS: usize = 20;
 const STEPS: usize = 2_000_000;
 
 /// Multiplications and additions a second, in pairs, of all threads with operands in registers: the best of some tries.
@@ -24,7 +23,7 @@ pub fn peak(isa: Isa) -> f64 {
         Isa::Avx2 | Isa::Portable => 8,
         Isa::Neon => 4,
     };
-    let pairs = CHAINS * STEPS * lanes;
+    let pairs = chains_of(lanes) * STEPS * lanes;
     pairs as f64 / fastest(|| unsafe { for_vectors!(isa, chains()) })
 }
 
@@ -38,8 +37,19 @@ fn fastest(f: impl Fn() + Sync) -> f64 {
     seconds.fold(f64::MAX, f64::min)
 }
 
+/// Sums at a time: enough to hide how long one takes, and few enough for the registers. AVX2 has 16 of these, AVX-512 and NEON have 32.
+const fn chains_of(lanes: usize) -> usize {
+    if lanes == 8 { 12 } else { 20 }
+}
+
 #[inline(always)]
 unsafe fn chains<S: Simd>() {
+    // SAFETY: the caller has the instruction set.
+    unsafe { if chains_of(S::LANES) == 12 { so_many::<S, 12>() } else { so_many::<S, 20>() } }
+}
+
+#[inline(always)]
+unsafe fn so_many<S: Simd, const CHAINS: usize>() {
     // SAFETY: the caller has the instruction set.
     unsafe {
         let factor = S::splat(black_box(0.5));

@@ -2,9 +2,11 @@
 
 use std::ptr::null;
 
+use super::fetch::After;
 use super::gemm::{Packed, ROWS, Tail, block};
 use super::map::Map;
 use super::parallel::{Shared, for_each, threads};
+use super::simd::{Isa, fence};
 
 /// How a product is cut: rows of a task, values of k at a time, panels of a task.
 struct Blocking {
@@ -15,14 +17,17 @@ struct Blocking {
 
 impl Blocking {
     fn of(rows: usize, packed: &Packed) -> Self {
-        const NEAR: usize = 96 << 10;
-        let (k, panels) = (packed.k.max(1), packed.panels());
-        if k * panels * packed.width() * size_of::<f32>() > 8 << 20 {
+        let (k, panels, width) = (packed.k.max(1), packed.panels(), packed.width());
+        // A block of A stays in the second level cache; of narrow panels what is multiplied at a time stays in the first.
+        let wide = width == Isa::Avx512.tile_width();
+        let (near, steps) = if wide { (96 << 10, 512) } else { (24 << 10, 256) };
+        if k * panels * width * size_of::<f32>() > 8 << 20 {
             // B comes from memory, so it is read few times, by many rows at once.
-            return Self { rows: 384, k: 1024, panels: (256 / packed.width()).max(1) };
+            let (rows, k) = if wide { (384, 1024) } else { (252, steps) };
+            return Self { rows, k, panels: (256 / width).max(1) };
         }
-        let k = k.div_ceil(k.div_ceil(512));
-        let mut count = (NEAR / k).clamp(48, 192) / ROWS * ROWS;
+        let k = k.div_ceil(k.div_ceil(steps));
+        let mut count = (near / k).clamp(48, 192) / ROWS * ROWS;
         while count > 24 && rows.div_ceil(count) < 8 * threads() {
             count -= ROWS;
         }
@@ -34,6 +39,7 @@ impl Blocking {
 pub(super) fn product(x: &Map, packed: &Packed, out: &mut Map, tail: Tail) {
     let (rows, lda, ldc) = (x.pixels(), x.stride, out.stride);
     let blocking = Blocking::of(rows, packed);
+    let add = tail.add;
     let across = packed.panels().div_ceil(blocking.panels);
     let (source, target) = (x.data(), Shared::new(out.data_mut()));
     assert!(lda >= packed.k && ldc >= packed.n);
@@ -41,6 +47,9 @@ pub(super) fn product(x: &Map, packed: &Packed, out: &mut Map, tail: Tail) {
         let (row, panel) = (task / across * blocking.rows, task % across * blocking.panels);
         let count = blocking.rows.min(rows - row);
         let panels = panel..(panel + blocking.panels).min(packed.panels());
+        // What this thread is likely to do next.
+        let next = (task + threads()) / across * blocking.rows;
+        let ahead = |p: *const f32, stride: usize| if next < rows { p.wrapping_add(next * stride) } else { null() };
         for k0 in (0..packed.k).step_by(blocking.k) {
             let k1 = (k0 + blocking.k).min(packed.k);
             let tail = tail.part(k0 == 0, k1 == packed.k);
@@ -48,8 +57,17 @@ pub(super) fn product(x: &Map, packed: &Packed, out: &mut Map, tail: Tail) {
             unsafe {
                 let a = source.as_ptr().add(row * lda);
                 let c = target.get().add(row * ldc);
-                block(count, (k0, k1), panels.clone(), (a, lda), packed, null(), (c, ldc), tail);
+                let last = k1 == packed.k;
+                let after = After {
+                    a: if last { ahead(source.as_ptr(), lda) } else { a.add(k1) },
+                    b: null(),
+                    c: if last && add { ahead(target.get(), ldc) } else { null() },
+                };
+                block(count, (k0, k1), panels.clone(), (a, lda), packed, after, (c, ldc), tail);
             }
+        }
+        if tail.stream {
+            fence();
         }
     });
 }

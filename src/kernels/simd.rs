@@ -72,6 +72,15 @@ impl Isa {
         }
     }
 
+    /// See [`Simd::UNROLL`].
+    pub(super) fn unroll(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx | Self::Avx512 => Avx512::UNROLL,
+            _ => Portable::UNROLL,
+        }
+    }
+
     /// Columns of a tile.
     pub(super) fn tile_width(self) -> usize {
         match self {
@@ -98,6 +107,11 @@ pub(super) fn fence() {
 pub(super) trait Simd: Copy + 'static {
     type V: Copy;
     const LANES: usize;
+    /// Rows of B between two looks at the end of a tile's loop; each time a line is fetched. Where vectors are narrow, what counts and fetches
+    /// takes turns from what multiplies.
+    const UNROLL: usize = 4;
+    /// Whether a tile fetches rows of A further on besides.
+    const FETCHES_ROWS: bool = false;
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(p: *const f32) -> Self::V;
     unsafe fn store(p: *mut f32, v: Self::V);
@@ -123,6 +137,8 @@ macro_rules! x86 {
         impl Simd for $name {
             type V = $vector;
             const LANES: usize = $lanes;
+            const UNROLL: usize = if $lanes == 16 { 1 } else { 4 };
+            const FETCHES_ROWS: bool = $lanes == 16;
             #[inline(always)]
             unsafe fn splat(x: f32) -> $vector {
                 // SAFETY: as the trait demands, here and below.

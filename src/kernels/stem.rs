@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::amx;
 use super::conv::{Filters, Options};
+use super::fetch::Lines;
 use super::gemm::{Packed, ROWS, Tail, Tile, run};
 use super::map::{Buffer, Map, Pool, channel_stride, with_scratch};
 use super::parallel::{Shared, for_each};
@@ -198,7 +199,7 @@ fn plain_row(weights: &Packed, image: &Image, y: usize, out: &mut [f32], stride:
             // SAFETY: each pointer is good for 21 values, the panel has 147 rows, and `out` has `count` pixels.
             unsafe {
                 let (b, c) = (weights.row(panel, 0), out.as_mut_ptr().add(column));
-                let tile = Tile { taps: KERNEL, k: VALUES, a: table.as_ptr(), b, c, ldc: stride };
+                let tile = Tile { taps: KERNEL, k: VALUES, a: table.as_ptr(), b, c, ldc: stride, fetch: Lines::NONE };
                 run(weights.isa, count, weights.columns(panel), tile, tail.at_column(column));
             }
         }

@@ -12,7 +12,7 @@ use super::strip::Strip;
 use super::tile::{Form, Rows, SIDE, STEP, Sums, Tiles, multiply};
 use crate::kernels::conv::Filters;
 use crate::kernels::gemm::Tail;
-use crate::kernels::map::{LARGE, Map, with_scratch};
+use crate::kernels::map::{Map, with_scratch};
 use crate::kernels::parallel::{Shared, for_each};
 use crate::kernels::simd::fence;
 
@@ -63,7 +63,7 @@ impl Conv {
 
     fn run_as(&self, plan: &Plan, x: &Map, out: &mut Map, tail: Tail) {
         let shape = &plan.shape;
-        let (ldc, stream) = (out.stride, !tail.add && size_of_val(out.words()) > LARGE);
+        let ldc = out.stride;
         let target = Shared::new(out.words_mut());
         for_each(plan.images * plan.strips(), |task| {
             let (image, (row, column)) = (task / plan.strips(), plan.strip(task % plan.strips()));
@@ -95,14 +95,13 @@ impl Conv {
                         c: target.get().wrapping_add(((image * plan.height + row) * plan.width + column) * ldc),
                         ldc,
                         sums,
-                        stream: stream && blocks.len() == shape.blocks,
                         tail: tail.part(first == 0, last),
                     };
                     // SAFETY: these pixels of C are this task's alone; a split map has what its last tile reads.
                     unsafe { self.multiply(&tiles, &strip) };
                 }
             });
-            if stream {
+            if tail.stream {
                 fence();
             }
         });

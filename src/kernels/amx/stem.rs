@@ -95,7 +95,7 @@ impl Stem {
                     multiply(&tiles, Form::Nearest, rows, (b, b), c);
                     for (i, row) in sums.0.iter().take(width - pixel).enumerate() {
                         let to = out.add((pixel + i) * ldc);
-                        write(tail, row.as_ptr(), first..first + columns, to, false);
+                        write(tail, row.as_ptr(), first..first + columns, to);
                     }
                 }
             }

@@ -22,7 +22,6 @@ pub(super) struct Strip<'a> {
     pub c: *mut f32,
     pub ldc: usize,
     pub sums: Sums,
-    pub stream: bool,
     pub tail: Tail,
 }
 
@@ -41,7 +40,7 @@ impl Strip<'_> {
                     if self.plan.shape.handed_on {
                         self.hand_on(sums, columns.clone(), to.cast());
                     } else {
-                        write(self.tail, sums, columns.clone(), to, self.stream);
+                        write(self.tail, sums, columns.clone(), to);
                     }
                 }
                 x += 1;
@@ -55,7 +54,7 @@ impl Strip<'_> {
     /// Writes a pixel's sums split; the last 16 may be none.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn hand_on(&self, sums: *const f32, columns: Range<usize>, to: *mut u8) {
-        let Tail { bias, add, relu, .. } = self.tail;
+        let Tail { bias, add, relu, stream, .. } = self.tail;
         let form = self.plan.shape.form;
         // SAFETY: as for `multiply`.
         unsafe {
@@ -77,7 +76,7 @@ impl Strip<'_> {
                 if relu {
                     (low, high) = (Avx512::max(low, zero), Avx512::max(high, zero));
                 }
-                store(form, (low, high), to, LINE, self.stream);
+                store(form, (low, high), to, LINE, stream);
             }
         }
     }
@@ -88,11 +87,11 @@ impl Strip<'_> {
 /// # Safety
 /// As for [`Tail::write`] with each 16 of them; `to` is the pixel's first value.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn write(tail: Tail, sums: *const f32, columns: Range<usize>, to: *mut f32, stream: bool) {
+pub(super) unsafe fn write(tail: Tail, sums: *const f32, columns: Range<usize>, to: *mut f32) {
     // SAFETY: as above.
     unsafe {
         for (i, column) in columns.step_by(16).enumerate() {
-            tail.write::<Avx512>(Avx512::load(sums.add(i * 16)), column, to.add(column), stream);
+            tail.write::<Avx512>(Avx512::load(sums.add(i * 16)), column, to.add(column));
         }
     }
 }

@@ -9,8 +9,9 @@ mod transform;
 use std::ops::Range;
 use std::ptr::null;
 
+use super::fetch::After;
 use super::gemm::{Packed, ROWS, Tail, block};
-use super::map::{Buffer, LARGE, Map, channel_stride, with_scratch};
+use super::map::{Buffer, Map, channel_stride, with_scratch};
 use super::parallel::{Shared, for_each, threads};
 use super::simd::{Isa, fence};
 use transform::Target;
@@ -77,11 +78,13 @@ impl Winograd {
         if tiles < 24 * 5 * threads() {
             return Plan { tiles: tiles.min(512), panels, together: true };
         }
-        // Transformed input and product of a strip stay in a second level cache of 1.5 MB or more.
+        // Transformed input and product of a strip stay in a second level cache of 1.5 MB or more; while there are as many tiles as it takes to fetch
+        // the next point's.
         let width = self.filters[0].width();
         let panels = panels.min((256 / width).max(1));
         let per_tile = POINTS * (channel_stride(self.input) + panels * width) * size_of::<f32>();
-        Plan { tiles: ((3 << 19) / per_tile).clamp(24, 96) / ROWS * ROWS, panels, together: false }
+        let least = if self.isa.unroll() == 1 { 24 } else { 36 };
+        Plan { tiles: ((3 << 19) / per_tile).clamp(least, 96) / ROWS * ROWS, panels, together: false }
     }
 
     /// `tail` holds for the result; both maps have the same size.
@@ -92,7 +95,7 @@ impl Winograd {
         let tiles = x.count * grid.per_image;
         let plan = self.plan(tiles);
         let strip = Strip::new(self, &plan);
-        let (ldc, stream) = (out.stride, !tail.add && size_of_val(out.data()) > LARGE);
+        let ldc = out.stride;
         let target = Shared::new(out.data_mut());
         let input = |tile: usize, v: *mut f32| {
             let (image, row, column) = grid.at(tile);
@@ -106,7 +109,7 @@ impl Winograd {
             // SAFETY: `y` holds these columns in all planes, and the tile's pixels are this task's alone.
             unsafe {
                 let out = target.get().add(image * height * width * ldc);
-                let to = Target { out, ldc, stream, height, width };
+                let to = Target { out, ldc, height, width };
                 transform::output(self.isa, y, strip.y_plane, columns, to, (row, column), tail);
             }
         };
@@ -199,7 +202,11 @@ impl Winograd {
         (v, y): (*mut f32, *mut f32),
     ) {
         let filters = &self.filters[point];
-        let after = self.filters.get(point + 1).map_or(null(), |f| f.row(panels.start, 0));
+        let after = self.filters.get(point + 1).map_or(After::UNKNOWN, |filters| After {
+            a: v.wrapping_add((point + 1) * strip.v_plane),
+            b: filters.row(panels.start, 0),
+            c: null(),
+        });
         let c = y.wrapping_add(point * strip.y_plane).wrapping_sub(first * filters.width());
         let a = v.wrapping_add(point * strip.v_plane).cast_const();
         // SAFETY: the caller's scratch buffer holds the strip.

@@ -47,7 +47,6 @@ pub(super) struct Target {
     /// The image.
     pub out: *mut f32,
     pub ldc: usize,
-    pub stream: bool,
     /// Its size.
     pub height: usize,
     pub width: usize,
@@ -139,7 +138,7 @@ unsafe fn output_body<S: Simd>(
                         break;
                     }
                     let at = to.out.add(((row + i) * to.width + column + j) * to.ldc + c);
-                    tail.write::<S>(values[j], c, at, to.stream);
+                    tail.write::<S>(values[j], c, at);
                 }
             }
         }

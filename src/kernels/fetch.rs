@@ -1,0 +1,100 @@
+//! Fetching ahead: what is multiplied next is brought near while tiles are made, a line every few steps of their loops. A burst of fetches would
+//! stop the processor about as long as waiting for the lines does.
+
+use std::ptr::null;
+
+use super::gemm::{Packed, ROWS};
+
+/// Values of a cache line.
+const LINE: usize = 16;
+
+/// Lines that a tile fetches: where the first is, and how many values further on each next one.
+#[derive(Clone, Copy)]
+pub(super) struct Lines {
+    pub at: *const f32,
+    pub step: usize,
+}
+
+impl Lines {
+    /// One that is near anyway.
+    pub const NONE: Self = Self { at: [0.0f32].as_ptr(), step: 0 };
+}
+
+/// What comes after a block of a product; null where nobody knows. None of it is ever read.
+#[derive(Clone, Copy)]
+pub(super) struct After {
+    /// A's next rows, as many and as far apart as those before.
+    pub a: *const f32,
+    /// The panel of B after the last.
+    pub b: *const f32,
+    /// C's next rows, if something is added to them.
+    pub c: *const f32,
+}
+
+impl After {
+    pub const UNKNOWN: Self = Self { a: null(), b: null(), c: null() };
+}
+
+/// How the tiles of a panel share what is to be fetched.
+pub(super) struct Fetch {
+    /// Of a tile.
+    lines: usize,
+    parts: [Part; 3],
+}
+
+/// Runs of lines, each the work of some tiles. A run begins a line behind the one before.
+#[derive(Clone, Copy)]
+struct Part {
+    lines: Lines,
+    tiles: usize,
+    runs: usize,
+}
+
+impl Fetch {
+    /// For tiles of `k` rows of B: as many of what is at `next`.
+    pub fn panel(b: &Packed, k: usize, next: *const f32) -> Self {
+        let mut fetch =
+            Self { lines: (k / b.isa.unroll()).max(1), parts: [Part { lines: Lines::NONE, tiles: 0, runs: 0 }; 3] };
+        if !next.is_null() {
+            fetch.parts[0] = fetch.part(next, LINE, k * b.width() / LINE, 1);
+        }
+        fetch
+    }
+
+    /// Besides, this panel's share, which is number `panel` of `panels`, in the rows that come next: of `k` columns of A, and its own columns of C.
+    pub fn and_rows(
+        mut self,
+        after: After,
+        (rows, k): (usize, usize),
+        (panel, panels): (usize, usize),
+        (lda, ldc): (usize, usize),
+        column: usize,
+    ) -> Self {
+        if !after.c.is_null() {
+            self.parts[1] = self.part(after.c.wrapping_add(column), ldc, rows, 1);
+        }
+        if !after.a.is_null() {
+            let from = |panel: usize| panel * k.div_ceil(LINE) / panels;
+            let (first, end) = (from(panel), from(panel + 1));
+            self.parts[2] = self.part(after.a.wrapping_add(first * LINE), lda, rows, end - first);
+        }
+        self
+    }
+
+    fn part(&self, at: *const f32, step: usize, count: usize, runs: usize) -> Part {
+        Part { lines: Lines { at, step }, tiles: count.div_ceil(self.lines), runs }
+    }
+
+    /// What the tile that begins with this row fetches; tiles beyond the work fetch nothing, and what is beyond the tiles stays where it is.
+    pub fn of(&self, row: usize) -> Lines {
+        let mut tile = row / ROWS;
+        for Part { lines, tiles, runs } in self.parts {
+            if tile < tiles * runs {
+                let by = tile / tiles * LINE + tile % tiles * self.lines * lines.step;
+                return Lines { at: lines.at.wrapping_add(by), ..lines };
+            }
+            tile -= tiles * runs;
+        }
+        Lines::NONE
+    }
+}
