@@ -19,8 +19,8 @@ pub struct ModelArgs {
     /// Where the model runs: auto, cpu or cuda
     #[arg(long = "device", env = "MODEL_DEVICE", default_value = "auto", value_name = "DEVICE")]
     pub model_device: String,
-    /// What a CPU may keep in memory to be faster: low suits machines of 512 MiB, auto looks at the machine or its container
-    #[arg(long, env, value_enum, default_value = "auto", value_name = "MEMORY")]
+    /// What a CPU may keep in memory to be faster: low suits machines of 512 MiB
+    #[arg(long, env, value_enum, default_value = "low", value_name = "MEMORY")]
     pub model_memory: Memory,
     /// What is multiplied: bf16 is faster on CPUs with AMX (Intel's Xeons since 2023)
     #[arg(long, env, value_enum, default_value = "f32", value_name = "DTYPE")]

@@ -55,8 +55,10 @@ pub struct Filters<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     pub isa: Isa,
-    /// Winograd's transform, which takes a quarter of the multiplications and four times the memory.
+    /// Winograd's transform, which takes a quarter of the multiplications.
     pub winograd: bool,
+    /// Whether Winograd's filters are kept as they are transformed, in four times their memory, rather than transformed anew at each use.
+    pub keep: bool,
     /// bf16 where the instruction set multiplies it faster than f32: AMX does.
     pub bf16: bool,
 }
@@ -97,7 +99,7 @@ impl Conv {
                 Weights::Tiles(amx::Conv::new(options.form(), filters))
             }
             _ if options.winograd && kernel == 3 && stride == 1 => {
-                Weights::Winograd(Winograd::new(isa, input, output, weight))
+                Weights::Winograd(Winograd::new(options, input, output, weight))
             }
             _ => {
                 let at = |k: usize, o: usize| weight[(o * input + k % input) * taps + k / input];
@@ -153,6 +155,7 @@ impl Conv {
     /// Tiles of output pixels, each with a pointer to an input pixel for each position of the filter.
     fn reach(&self, x: &Map, packed: &Packed, zeros: &Buffer, out: &mut Map, tail: Tail) {
         const TILES: usize = 16;
+        let packed = packed.panels();
         let (kernel, stride, pad) = (self.kernel, self.stride, self.kernel / 2);
         let taps = kernel * kernel;
         let (rows, ldc) = (out.pixels(), out.stride);
@@ -182,12 +185,12 @@ impl Conv {
                     (row, count, table.map(|(tap, r)| pointer(row + r, tap)).collect())
                 })
                 .collect();
-            for panel in 0..packed.panels() {
+            for panel in 0..packed.count() {
                 let column = panel * packed.width();
                 for tap in (0..taps).step_by(group) {
                     let (end, at) = ((tap + group).min(taps), tap * self.input);
                     let next = if end < taps { packed.row(panel, end * self.input) } else { packed.next(panel) };
-                    let fetch = Fetch::panel(packed, (end - tap) * self.input, next);
+                    let fetch = Fetch::panel(&packed, (end - tap) * self.input, next);
                     let tail = tail.at_column(column).part(tap == 0, end == taps);
                     for (row, count, table) in &tiles {
                         // SAFETY: pointers are good for a pixel's channels, the panel has `taps * input` rows, and the rows of C are this

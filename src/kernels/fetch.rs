@@ -3,7 +3,7 @@
 
 use std::ptr::null;
 
-use super::gemm::{Packed, ROWS};
+use super::gemm::{Panels, ROWS};
 
 /// Values of a cache line.
 const LINE: usize = 16;
@@ -52,7 +52,7 @@ struct Part {
 
 impl Fetch {
     /// For tiles of `k` rows of B: as many of what is at `next`.
-    pub fn panel(b: &Packed, k: usize, next: *const f32) -> Self {
+    pub fn panel(b: &Panels<'_>, k: usize, next: *const f32) -> Self {
         let mut fetch =
             Self { lines: (k / b.isa.unroll()).max(1), parts: [Part { lines: Lines::NONE, tiles: 0, runs: 0 }; 3] };
         if !next.is_null() {

@@ -21,17 +21,16 @@ pub(super) const ROWS: usize = 6;
 
 /// A matrix [k, n] in panels of the tile's width; columns from `n` to the next multiple of 16 are zero.
 pub(super) struct Packed {
-    pub isa: Isa,
-    pub k: usize,
-    /// With the zero columns.
-    pub n: usize,
+    isa: Isa,
+    k: usize,
+    n: usize,
     data: Buffer,
 }
 
 impl Packed {
     pub fn new(isa: Isa, k: usize, n: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
-        let (width, padded) = (isa.tile_width(), channel_stride(n));
-        let mut data = Buffer::zeroed(padded.div_ceil(width) * k * width);
+        let width = isa.tile_width();
+        let mut data = Buffer::zeroed(Panels::values(isa, k, n));
         data.par_chunks_exact_mut((k * width).max(1)).enumerate().for_each(|(panel, data)| {
             for (row, data) in data.chunks_exact_mut(width).enumerate() {
                 for (column, value) in (panel * width..n).zip(data) {
@@ -39,14 +38,42 @@ impl Packed {
                 }
             }
         });
-        Self { isa, k, n: padded, data }
+        Self { isa, k, n, data }
+    }
+
+    pub fn panels(&self) -> Panels<'_> {
+        Panels::new(self.isa, self.k, self.n, &self.data)
+    }
+}
+
+/// A packed matrix, wherever it lies.
+#[derive(Clone, Copy)]
+pub(super) struct Panels<'a> {
+    pub isa: Isa,
+    pub k: usize,
+    /// With the zero columns.
+    pub n: usize,
+    data: &'a [f32],
+}
+
+impl<'a> Panels<'a> {
+    /// # Panics
+    /// If the data are not as many as `values` says.
+    pub fn new(isa: Isa, k: usize, n: usize, data: &'a [f32]) -> Self {
+        assert_eq!(data.len(), Self::values(isa, k, n));
+        Self { isa, k, n: channel_stride(n), data }
+    }
+
+    /// As how many values a matrix [k, n] is packed.
+    pub fn values(isa: Isa, k: usize, n: usize) -> usize {
+        channel_stride(n).next_multiple_of(isa.tile_width()) * k
     }
 
     pub fn width(&self) -> usize {
         self.isa.tile_width()
     }
 
-    pub fn panels(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.n.div_ceil(self.width())
     }
 
@@ -57,7 +84,7 @@ impl Packed {
 
     /// Where the panel after this one begins, or null.
     pub fn next(&self, panel: usize) -> *const f32 {
-        if panel + 1 < self.panels() { self.row(panel + 1, 0) } else { null() }
+        if panel + 1 < self.count() { self.row(panel + 1, 0) } else { null() }
     }
 
     /// Columns of a panel.
@@ -269,7 +296,7 @@ pub(super) unsafe fn block(
     (k0, k1): (usize, usize),
     panels: std::ops::Range<usize>,
     (a, lda): (*const f32, usize),
-    b: &Packed,
+    b: Panels<'_>,
     after: After,
     (c, ldc): (*mut f32, usize),
     tail: Tail,
@@ -279,7 +306,7 @@ pub(super) unsafe fn block(
     for panel in panels {
         let column = panel * b.width();
         let next = if panel < first + count - 1 { b.row(panel + 1, k0) } else { after.b };
-        let fetch = Fetch::panel(b, k, next).and_rows(after, (rows, k), (panel - first, count), (lda, ldc), column);
+        let fetch = Fetch::panel(&b, k, next).and_rows(after, (rows, k), (panel - first, count), (lda, ldc), column);
         for row in (0..rows).step_by(ROWS) {
             // SAFETY: the caller vouches for the rows; unused pointers are not read.
             unsafe {

@@ -3,7 +3,7 @@
 use std::ptr::null;
 
 use super::fetch::After;
-use super::gemm::{Packed, ROWS, Tail, block};
+use super::gemm::{Packed, Panels, ROWS, Tail, block};
 use super::map::Map;
 use super::parallel::{Shared, for_each, threads};
 use super::simd::{Isa, fence};
@@ -16,8 +16,8 @@ struct Blocking {
 }
 
 impl Blocking {
-    fn of(rows: usize, packed: &Packed) -> Self {
-        let (k, panels, width) = (packed.k.max(1), packed.panels(), packed.width());
+    fn of(rows: usize, packed: &Panels<'_>) -> Self {
+        let (k, panels, width) = (packed.k.max(1), packed.count(), packed.width());
         // A block of A stays in the second level cache; of narrow panels what is multiplied at a time stays in the first.
         let wide = width == Isa::Avx512.tile_width();
         let (near, steps) = if wide { (96 << 10, 512) } else { (24 << 10, 256) };
@@ -38,15 +38,16 @@ impl Blocking {
 /// `out = x * packed`, pixels as rows.
 pub(super) fn product(x: &Map, packed: &Packed, out: &mut Map, tail: Tail) {
     let (rows, lda, ldc) = (x.pixels(), x.stride, out.stride);
-    let blocking = Blocking::of(rows, packed);
-    let add = tail.add;
-    let across = packed.panels().div_ceil(blocking.panels);
+    let packed = packed.panels();
+    let blocking = Blocking::of(rows, &packed);
+    let stream = tail.stream;
+    let across = packed.count().div_ceil(blocking.panels);
     let (source, target) = (x.data(), Shared::new(out.data_mut()));
     assert!(lda >= packed.k && ldc >= packed.n);
     for_each(rows.div_ceil(blocking.rows) * across, |task| {
         let (row, panel) = (task / across * blocking.rows, task % across * blocking.panels);
         let count = blocking.rows.min(rows - row);
-        let panels = panel..(panel + blocking.panels).min(packed.panels());
+        let panels = panel..(panel + blocking.panels).min(packed.count());
         // What this thread is likely to do next.
         let next = (task + threads()) / across * blocking.rows;
         let ahead = |p: *const f32, stride: usize| if next < rows { p.wrapping_add(next * stride) } else { null() };
@@ -61,7 +62,7 @@ pub(super) fn product(x: &Map, packed: &Packed, out: &mut Map, tail: Tail) {
                 let after = After {
                     a: if last { ahead(source.as_ptr(), lda) } else { a.add(k1) },
                     b: null(),
-                    c: if last && add { ahead(target.get(), ldc) } else { null() },
+                    c: if last && !stream { ahead(target.get(), ldc) } else { null() },
                 };
                 block(count, (k0, k1), panels.clone(), (a, lda), packed, after, (c, ldc), tail);
             }

@@ -184,6 +184,7 @@ impl Stem {
 }
 
 fn plain_row(weights: &Packed, image: &Image, y: usize, out: &mut [f32], stride: usize, tail: Tail) {
+    let weights = weights.panels();
     let (line, source) = (image.data.stride, image.data.data());
     for (x, out) in out.chunks_mut(ROWS * stride).enumerate() {
         let count = out.len() / stride;
@@ -194,7 +195,7 @@ fn plain_row(weights: &Packed, image: &Image, y: usize, out: &mut [f32], stride:
                 table[tap * count + r] = source[at..][..VALUES].as_ptr();
             }
         }
-        for panel in 0..weights.panels() {
+        for panel in 0..weights.count() {
             let column = panel * weights.width();
             // SAFETY: each pointer is good for 21 values, the panel has 147 rows, and `out` has `count` pixels.
             unsafe {

@@ -34,9 +34,8 @@ impl<S, C> Fpn<S, C> {
         for level in 2..=5 {
             let input = cfg.resnets.res2_out_channels << (level - 2);
             let name = |kind: &str| vb.pp(format!("fpn_{kind}{level}"));
-            let load = |name, input, kernel| {
-                (convert.layer)(Conv::load(name, input, channels, ConvSpec::new(kernel, norm))?, level)
-            };
+            let load =
+                |name, input, kernel| (convert.layer)(Conv::load(name, input, channels, ConvSpec::new(kernel, norm))?);
             lateral.push(load(name("lateral"), input, 1)?);
             output.push(load(name("output"), channels, 3)?);
         }

@@ -74,7 +74,7 @@ pub enum Kernels {
 
 impl Default for Kernels {
     fn default() -> Self {
-        Self::Own(Memory::Auto, Dtype::F32)
+        Self::Own(Memory::Low, Dtype::F32)
     }
 }
 

@@ -34,7 +34,7 @@ impl Network {
     pub fn load(config: &Config, vb: VarBuilder) -> Result<Self> {
         let roi_heads = vb.pp("roi_heads");
         Ok(Self {
-            backbone: Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &Ok, layer: &|conv, _| Ok(conv) })?,
+            backbone: Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &Ok, layer: &Ok })?,
             rpn: Rpn::load(&config.model, vb.pp("proposal_generator"))?,
             box_head: BoxHead::load(config, roi_heads.clone())?,
             mask_head: config.model.mask_on.then(|| MaskHead::load(&config.model, roi_heads)).transpose()?,

@@ -25,8 +25,7 @@ pub(super) struct Bottleneck<C = Conv> {
 /// What becomes of each convolution as soon as it is read, so that large models are never in memory twice.
 pub(super) struct Convert<'a, S, C> {
     pub stem: &'a dyn Fn(Conv) -> Result<S>,
-    /// With the stage or the level of the pyramid that it belongs to, 2 to 5.
-    pub layer: &'a dyn Fn(Conv, usize) -> Result<C>,
+    pub layer: &'a dyn Fn(Conv) -> Result<C>,
 }
 
 impl<S, C> ResNet<S, C> {
@@ -53,8 +52,8 @@ impl<S, C> ResNet<S, C> {
             let mut layers = Vec::with_capacity(count);
             for block in 0..count {
                 let stride = if block == 0 && stage > 0 { 2 } else { 1 };
-                let convert = |conv| (convert.layer)(conv, stage + 2);
-                layers.push(Bottleneck::load(cfg, vb.pp(block), norm, [input, bottleneck, output], stride, &convert)?);
+                let channels = [input, bottleneck, output];
+                layers.push(Bottleneck::load(cfg, vb.pp(block), norm, channels, stride, convert.layer)?);
                 input = output;
             }
             stages.push(layers);

@@ -112,7 +112,7 @@ fn convolutions_of_any_shape() {
             let bias = if random.within(0..=3) == 0 { vec![] } else { random.values(output) };
             let filters = Filters { weight: &weight, bias: &bias, input, output, kernel, stride };
             let (winograd, bf16) = (random.within(0..=1) == 1, random.within(0..=2) == 0);
-            let conv = Conv::new(Options { isa, winograd, bf16 }, &filters);
+            let conv = Conv::new(Options { isa, winograd, keep: random.within(0..=1) == 1, bf16 }, &filters);
             let (relu, add) = (random.within(0..=1) == 1, random.within(0..=1) == 1);
             let plain = conv.forward(&x, Then::default());
             let other = random.map(&pool, count, plain.height, plain.width, output);
@@ -152,7 +152,7 @@ fn large_maps() {
             let x = random.map(&pool, 1, height, width, input);
             let (weight, bias) = (random.values(output * input * kernel * kernel), random.values(output));
             let filters = Filters { weight: &weight, bias: &bias, input, output, kernel, stride: 1 };
-            let conv = Conv::new(Options { isa, winograd: true, bf16: false }, &filters);
+            let conv = Conv::new(Options { isa, winograd: true, keep: true, bf16: false }, &filters);
             let other = random.map(&pool, 1, height, width, output);
             let got = conv.forward(&x, Then { relu: true, add_to: add.then(|| other.duplicate()), split: false });
             let mut worst = 0f64;
@@ -178,7 +178,7 @@ fn split_maps() {
         let (kernel, stride) = [(1, 1), (1, 2), (3, 1), (3, 2)][random.within(0..=3)];
         let (input, between, output) = (random.within(32..=140), random.within(32..=140), random.within(32..=140));
         let (count, height, width) = (random.within(1..=2), random.within(1..=13), random.within(1..=13));
-        let options = Options { isa: Isa::best(), winograd: false, bf16: random.within(0..=1) == 1 };
+        let options = Options { isa: Isa::best(), winograd: false, keep: false, bf16: random.within(0..=1) == 1 };
         let mut conv = |input: usize, output: usize, kernel: usize, stride: usize| {
             let (weight, bias) = (random.values(output * input * kernel * kernel), random.values(output));
             Conv::new(options, &Filters { weight: &weight, bias: &bias, input, output, kernel, stride })
@@ -225,7 +225,7 @@ fn fully_connected_of_any_shape() {
             let x = random.map(&pool, rows, 1, 1, input);
             let (weight, bias) = (random.values(output * input), random.values(output));
             let (relu, bf16) = (random.within(0..=1) == 1, random.within(0..=2) == 0);
-            let options = Options { isa, winograd: false, bf16 };
+            let options = Options { isa, winograd: false, keep: false, bf16 };
             let linear = Linear::new(options, input, output, &bias, |k, o| weight[o * input + k]);
             let got = linear.forward(&x, relu);
             let what = format!("{} {rows} rows, {linear:?}", isa.name());
@@ -254,7 +254,7 @@ fn the_first_layer() {
                 }
             });
             let bf16 = random.within(0..=2) == 0;
-            let stem = Stem::new(Options { isa, winograd: true, bf16 }, &filters);
+            let stem = Stem::new(Options { isa, winograd: true, keep: true, bf16 }, &filters);
             let got = stem.forward(&image, false);
             let what = format!("{} {stem:?}, {height} × {width}, bf16 {bf16}", isa.name());
             let size = |side: usize| side.div_ceil(2);

@@ -197,7 +197,7 @@ const THRESHOLD: f32 = 0.3;
 /// How far the regions of a model's pages are from the reference's: for each the nearest of its class, in pixels and in score, if there is one within
 /// `reach`; and those that no reference has, above the threshold by `margin`.
 fn away(name: &str, dtype: Dtype, reach: f32, margin: f32) -> (Vec<Option<(f32, f32)>>, Vec<Detection>) {
-    let model = load(name, Kernels::Own(Memory::Auto, dtype));
+    let model = load(name, Kernels::Own(Memory::Low, dtype));
     let (mut found, mut more) = (vec![], vec![]);
     for n in 0..4 {
         let want = expected(name, n);

@@ -6,29 +6,36 @@
 
 mod transform;
 
-use std::ops::Range;
-use std::ptr::null;
-
+use super::conv::Options;
 use super::fetch::After;
-use super::gemm::{Packed, ROWS, Tail, block};
+use super::gemm::{Packed, Panels, ROWS, Tail, block};
 use super::map::{Buffer, Map, channel_stride, with_scratch};
 use super::parallel::{Shared, for_each, threads};
 use super::simd::{Isa, fence};
+use std::ops::Range;
 use transform::Target;
 
 /// Output pixels of a tile's side, and input pixels.
 const OUT: usize = 4;
 const IN: usize = 6;
 const POINTS: usize = IN * IN;
+const TAPS: usize = 9;
 /// Values between the planes of a scratch buffer, beyond their length: else all 36 stores of a transform would meet in one set of the cache.
 const SKEW: usize = 80;
 
 pub(super) struct Winograd {
     isa: Isa,
     input: usize,
-    /// One matrix [input, output] for each point.
-    filters: Vec<Packed>,
+    output: usize,
+    filters: Filters,
     zeros: Buffer,
+}
+
+enum Filters {
+    /// As 3 × 3 matrices [input, output], to be transformed when they are needed.
+    Plain(Packed),
+    /// As 6 × 6 of them, each followed by a row that is not used: else all 36 stores of a transform would meet in one set of the cache.
+    Transformed(Buffer),
 }
 
 /// How the tiles of a map are cut.
@@ -60,27 +67,49 @@ impl Grid {
 
 impl Winograd {
     /// `weight` is [output, input, 3, 3].
-    pub fn new(isa: Isa, input: usize, output: usize, weight: &[f32]) -> Self {
-        let (s, q, e) = (1.0 / 6.0, 1.0 / 12.0, 1.0 / 24.0);
-        let g: [[f64; 3]; IN] = [[0.25, 0., 0.], [-s, -s, -s], [-s, s, -s], [e, q, s], [e, -q, s], [0., 0., 1.]];
-        let filter = |point: usize, c: usize, o: usize| {
-            let (i, j) = (point / IN, point % IN);
-            let w = &weight[(o * input + c) * 9..][..9];
-            let value = |y: usize, x: usize| g[i][y] * f64::from(w[y * 3 + x]) * g[j][x];
-            (0..9).map(|k| value(k / 3, k % 3)).sum::<f64>() as f32
-        };
-        let filters = (0..POINTS).map(|point| Packed::new(isa, input, output, |c, o| filter(point, c, o))).collect();
-        Self { isa, input, filters, zeros: Buffer::of_channels(input, &[]) }
+    pub fn new(options: Options, input: usize, output: usize, weight: &[f32]) -> Self {
+        let isa = options.isa;
+        let plain = Packed::new(isa, TAPS * input, output, |k, o| weight[(o * input + k % input) * TAPS + k / input]);
+        let zeros = Buffer::of_channels(input, &[]);
+        let mut winograd = Self { isa, input, output, filters: Filters::Plain(plain), zeros };
+        if options.keep {
+            let mut kept = Buffer::zeroed(winograd.transformed_values());
+            winograd.transform_filters(&mut kept);
+            winograd.filters = Filters::Transformed(kept);
+        }
+        winograd
+    }
+
+    /// Rows from a point's matrix to the next one's.
+    fn apart(&self) -> usize {
+        self.input + 1
+    }
+
+    fn transformed_values(&self) -> usize {
+        Panels::values(self.isa, POINTS * self.apart(), self.output)
+    }
+
+    /// Writes G g Gᵀ of plain filters.
+    fn transform_filters(&self, to: &mut [f32]) {
+        let Filters::Plain(plain) = &self.filters else { return };
+        let (plain, apart) = (plain.panels(), self.apart() * plain.panels().width());
+        assert_eq!(to.len(), self.transformed_values());
+        let (count, target) = (self.input * plain.width(), Shared::new(to));
+        for_each(plain.count(), |panel| {
+            let to = target.at(panel * POINTS * apart).get();
+            // SAFETY: a panel of plain filters holds nine matrices, this task's panel of transformed ones room for 36.
+            unsafe { transform::filters(self.isa, plain.row(panel, 0), count, to, apart) }
+        });
     }
 
     fn plan(&self, tiles: usize) -> Plan {
-        let panels = self.filters[0].panels();
+        let width = self.isa.tile_width();
+        let panels = channel_stride(self.output).div_ceil(width);
         if tiles < 24 * 5 * threads() {
             return Plan { tiles: tiles.min(512), panels, together: true };
         }
         // Transformed input and product of a strip stay in a second level cache of 1.5 MB or more; while there are as many tiles as it takes to fetch
         // the next point's.
-        let width = self.filters[0].width();
         let panels = panels.min((256 / width).max(1));
         let per_tile = POINTS * (channel_stride(self.input) + panels * width) * size_of::<f32>();
         let least = if self.isa.unroll() == 1 { 24 } else { 36 };
@@ -113,23 +142,34 @@ impl Winograd {
                 transform::output(self.isa, y, strip.y_plane, columns, to, (row, column), tail);
             }
         };
+        let mut space = None;
+        let filters = match &self.filters {
+            Filters::Transformed(kept) => kept,
+            Filters::Plain(_) => {
+                let space = space.insert(x.pool().map(1, 1, 1, self.transformed_values()));
+                self.transform_filters(space.data_mut());
+                space.data()
+            }
+        };
+        let filters = Panels::new(self.isa, POINTS * self.apart(), self.output, filters);
         if plan.together {
-            self.run_together(tiles, &plan, &strip, input, output);
+            self.run_together(filters, tiles, &plan, &strip, input, output);
         } else {
-            self.run_strips(tiles, &plan, &strip, input, output);
+            self.run_strips(filters, tiles, &plan, &strip, input, output);
         }
     }
 
     /// Each thread takes strips of tiles through all phases.
     fn run_strips(
         &self,
+        filters: Panels<'_>,
         tiles: usize,
         plan: &Plan,
         strip: &Strip,
         input: impl Fn(usize, *mut f32) + Sync,
         output: impl Fn(usize, *const f32, Range<usize>) + Sync,
     ) {
-        let (all, width) = (self.filters[0].panels(), self.filters[0].width());
+        let (all, width) = (filters.count(), filters.width());
         for_each(tiles.div_ceil(plan.tiles), |task| {
             let (from, to) = (task * plan.tiles, ((task + 1) * plan.tiles).min(tiles));
             with_scratch(strip.len(), |scratch| {
@@ -141,9 +181,9 @@ impl Winograd {
                     let panels = panel..(panel + plan.panels).min(all);
                     for point in 0..POINTS {
                         // SAFETY: the scratch buffer holds the strip.
-                        unsafe { self.multiply(point, to - from, panels.clone(), panel, strip, (v, y)) };
+                        unsafe { self.multiply(filters, point, to - from, panels.clone(), panel, strip, (v, y)) };
                     }
-                    let columns = panel * width..(panels.end * width).min(self.filters[0].n);
+                    let columns = panel * width..(panels.end * width).min(filters.n);
                     for tile in from..to {
                         output(tile, y.wrapping_add((tile - from) * strip.y_row), columns.clone());
                     }
@@ -156,6 +196,7 @@ impl Winograd {
     /// Where the filters outweigh the tiles they are read once, by all threads together.
     fn run_together(
         &self,
+        filters: Panels<'_>,
         tiles: usize,
         plan: &Plan,
         strip: &Strip,
@@ -163,7 +204,7 @@ impl Winograd {
         output: impl Fn(usize, *const f32, Range<usize>) + Sync,
     ) {
         const PER_TASK: usize = 4;
-        let (panels, columns) = (self.filters[0].panels(), self.filters[0].n);
+        let (panels, columns) = (filters.count(), filters.n);
         with_scratch(strip.len(), |scratch| {
             let v = Shared::new(scratch);
             let y = v.at(POINTS * strip.v_plane);
@@ -178,7 +219,7 @@ impl Winograd {
                     let part = if task % 2 == 0 { 0..half } else { half..panels };
                     if !part.is_empty() {
                         // SAFETY: the scratch buffer holds the strip; points and columns are this task's alone.
-                        unsafe { self.multiply(task / 2, count, part, 0, strip, (v.get(), y.get())) };
+                        unsafe { self.multiply(filters, task / 2, count, part, 0, strip, (v.get(), y.get())) };
                     }
                 });
                 for_each(count.div_ceil(PER_TASK), |task| {
@@ -192,8 +233,10 @@ impl Winograd {
     }
 
     /// One point's product for some panels; Y begins with the columns of panel `first`.
+    #[allow(clippy::too_many_arguments, reason = "a product, of a part of the panels, at a point")]
     unsafe fn multiply(
         &self,
+        filters: Panels<'_>,
         point: usize,
         tiles: usize,
         panels: Range<usize>,
@@ -201,17 +244,19 @@ impl Winograd {
         strip: &Strip,
         (v, y): (*mut f32, *mut f32),
     ) {
-        let filters = &self.filters[point];
-        let after = self.filters.get(point + 1).map_or(After::UNKNOWN, |filters| After {
-            a: v.wrapping_add((point + 1) * strip.v_plane),
-            b: filters.row(panels.start, 0),
-            c: null(),
-        });
-        let c = y.wrapping_add(point * strip.y_plane).wrapping_sub(first * filters.width());
-        let a = v.wrapping_add(point * strip.v_plane).cast_const();
+        let row = |point: usize| point * self.apart();
+        // `block` counts A's columns as B's rows.
+        let a = |point: usize| v.wrapping_add(point * strip.v_plane).wrapping_sub(row(point)).cast_const();
+        let c = |point: usize| y.wrapping_add(point * strip.y_plane).wrapping_sub(first * filters.width());
+        let next = point + 1;
+        let after = match next < POINTS {
+            true => After { a: a(next).wrapping_add(row(next)), b: filters.row(panels.start, row(next)), c: c(next) },
+            false => After::UNKNOWN,
+        };
+        let k = (row(point), row(point) + self.input);
         // SAFETY: the caller's scratch buffer holds the strip.
         unsafe {
-            block(tiles, (0, self.input), panels, (a, strip.v_row), filters, after, (c, strip.y_row), Tail::PLAIN);
+            block(tiles, k, panels, (a(point), strip.v_row), filters, after, (c(point), strip.y_row), Tail::PLAIN)
         }
     }
 
@@ -249,7 +294,7 @@ struct Strip {
 impl Strip {
     fn new(winograd: &Winograd, plan: &Plan) -> Self {
         let v_row = channel_stride(winograd.input);
-        let y_row = plan.panels * winograd.filters[0].width();
+        let y_row = plan.panels * winograd.isa.tile_width();
         Self { v_row, y_row, v_plane: plan.tiles * v_row + SKEW, y_plane: plan.tiles * y_row + SKEW }
     }
 

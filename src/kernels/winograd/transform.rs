@@ -18,6 +18,15 @@ pub(super) unsafe fn input(isa: Isa, pointers: &[[*const f32; IN]; IN], channels
     }
 }
 
+/// G g Gᵀ of `count` filters, whose nine values lie `count` apart, each point to a plane of `to`.
+///
+/// # Safety
+/// `from` is good for nine times `count` values, a multiple of 16, `to` for `count` in each plane, and the processor has `isa`.
+pub(super) unsafe fn filters(isa: Isa, from: *const f32, count: usize, to: *mut f32, plane: usize) {
+    // SAFETY: as above.
+    unsafe { for_vectors!(isa, filters_body(from: *const f32, count: usize, to: *mut f32, plane: usize)) }
+}
+
 /// Aᵀ y A for some columns, and what comes then, written to the tile at row and column `at`.
 ///
 /// # Safety
@@ -80,6 +89,49 @@ unsafe fn transform_back<S: Simd>(y: [S::V; IN]) -> [S::V; OUT] {
         let (p, q) = (S::add(y[1], y[2]), S::sub(y[1], y[2]));
         let (r, s) = (S::add(y[3], y[4]), S::sub(y[3], y[4]));
         [S::add(y[0], S::add(p, r)), scaled(2.0, s, q), scaled(4.0, r, p), S::add(y[5], scaled(8.0, s, q))]
+    }
+}
+
+#[inline(always)]
+unsafe fn transform_filter<S: Simd>(g: [S::V; 3]) -> [S::V; IN] {
+    // SAFETY: the caller has the instruction set.
+    unsafe {
+        let scaled = |k: f32, a: S::V| S::mul_add(S::splat(k), a, S::splat(0.0));
+        let plus = |k: f32, a: S::V, b: S::V| S::mul_add(S::splat(k), a, b);
+        let sides = scaled(-1.0 / 6.0, S::add(g[0], g[2]));
+        let slope = plus(1.0 / 24.0, g[0], scaled(1.0 / 6.0, g[2]));
+        [
+            scaled(0.25, g[0]),
+            plus(-1.0 / 6.0, g[1], sides),
+            plus(1.0 / 6.0, g[1], sides),
+            plus(1.0 / 12.0, g[1], slope),
+            plus(-1.0 / 12.0, g[1], slope),
+            g[2],
+        ]
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "as below")]
+unsafe fn filters_body<S: Simd>(from: *const f32, count: usize, to: *mut f32, plane: usize) {
+    // SAFETY: as `filters` says.
+    unsafe {
+        for at in (0..count).step_by(S::LANES) {
+            let mut half = [[S::splat(0.0); 3]; IN];
+            for x in 0..3 {
+                let column =
+                    transform_filter::<S>(std::array::from_fn(|y| S::load(from.add((y * 3 + x) * count + at))));
+                for i in 0..IN {
+                    half[i][x] = column[i];
+                }
+            }
+            for i in 0..IN {
+                let row = transform_filter::<S>(half[i]);
+                for j in 0..IN {
+                    S::store(to.add((i * IN + j) * plane + at), row[j]);
+                }
+            }
+        }
     }
 }
 

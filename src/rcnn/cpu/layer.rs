@@ -19,8 +19,8 @@ impl Layer {
             true => Ok(Self::Candle(conv)),
             false => with_filters(&conv, |filters| {
                 // For the few pixels of many channels it is never worth that.
-                let winograd = options.winograd && filters.input * filters.output <= 256 * 256;
-                Self::Kernel(kernels::Conv::new(Options { winograd, ..options }, filters))
+                let keep = options.keep && filters.input * filters.output <= 256 * 256;
+                Self::Kernel(kernels::Conv::new(Options { keep, ..options }, filters))
             }),
         }
     }

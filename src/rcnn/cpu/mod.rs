@@ -64,10 +64,10 @@ impl Cpu {
         if bf16 && isa != Isa::Amx {
             tracing::warn!("bf16 helps processors with AMX; this one has {}: computing in f32", isa.name());
         }
-        let options = Options { isa, winograd: memory.is_ample(), bf16 };
+        let options = Options { isa, winograd: true, keep: memory == Memory::Fast, bf16 };
         // What a backbone and pyramid in bf16 are off by makes other boxes win.
         let of_backbone = Options { bf16: dtype == Dtype::Bf16All, ..options };
-        let layer = |conv, level| Layer::pack(conv, Options { winograd: options.winograd || level < 4, ..of_backbone });
+        let layer = |conv| Layer::pack(conv, of_backbone);
         let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(of_backbone, filters));
         let backbone = Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &stem, layer: &layer })?;
         let Rpn { head, decoder } = Rpn::load(&config.model, vb.pp("proposal_generator"))?;
@@ -78,7 +78,7 @@ impl Cpu {
             true => Some(MaskHead::pack(roi_heads::MaskHead::load(&config.model, roi_heads)?, options)?),
             false => None,
         };
-        let rpn_conv = Layer::pack(head.conv, Options { winograd: true, ..options })?;
+        let rpn_conv = Layer::pack(head.conv, options)?;
         let channels = config.model.fpn.out_channels;
         let split = who_splits(&backbone);
         let pool = Pool::default();
