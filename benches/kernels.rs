@@ -82,12 +82,7 @@ struct Way {
 
 impl Way {
     fn all() -> impl Iterator<Item = Self> {
-        let f32 = Isa::available().iter().map(|&isa| Options {
-            isa,
-            winograd: true,
-            keep: std::env::var("KEEP").is_ok(),
-            bf16: false,
-        });
+        let f32 = Isa::available().iter().map(|&isa| Options { isa, winograd: true, keep: false, bf16: false });
         let bf16 = Isa::available().first().filter(|isa| **isa == Isa::Amx);
         let bf16 = bf16.map(|&isa| Options { isa, winograd: false, keep: false, bf16: true });
         bf16.into_iter().chain(f32).flat_map(|options| {

@@ -9,7 +9,9 @@ cd "$(dirname "$0")/../.."
 app=${APP:-${CARGO_TARGET_DIR:-target}/release/app}
 python=${PYTHON:-target/torch/bin/python}
 rounds=${ROUNDS:-3} runs=${RUNS:-5}
-engines=${ENGINES:-torch torch-last onnxruntime openvino torch-bf16 torch-last-bf16 openvino-bf16}
+# Without AMX docreader multiplies f32 whatever is asked for.
+bf16=$(grep -qm1 amx_bf16 /proc/cpuinfo && echo docreader-bf16 docreader-bf16-all torch-bf16 torch-last-bf16 openvino-bf16 || true)
+engines=${ENGINES:-docreader torch torch-last onnxruntime openvino $bf16}
 [ -x "$python" ] || python3 -m venv target/torch
 "$python" -c 'import numpy, onnx, onnxruntime, onnxscript, openvino, PIL, torch' 2>/dev/null ||
   "$python" -m pip install -q numpy pillow torch torchvision onnx onnxscript onnxruntime openvino
@@ -22,13 +24,13 @@ Image.open('tests/fixtures/tiny_mask/page0.png').convert('RGB').resize((918, 118
   "$python" benches/compare/dense.py $model $work prepare >$work.log 2>&1 || { cat $work.log; exit 1; }
 ours() {
   for _ in $(seq "$runs"); do
-    RAYON_NUM_THREADS=2 "$app" bench "$image" --model $model --model-memory fast --score-threshold 0.05 --runs 1 --model-dtype "$1" |
+    RAYON_NUM_THREADS=2 "$app" bench "$image" --model $model --score-threshold 0.05 --runs 1 --model-dtype "$1" |
       awk '/^(stem|ResNet|pyramid|upsampling) / {ms += $2} /^(RPN|box) head / {ms += $3} END {print ms}'
   done | sort -n | awk '{v[NR] = $1} END {printf "%.1f %.1f - - -\n", v[1], v[int((NR + 1) / 2)]}'
 }
 busy() { vmstat 1 2 | awk 'END {if ($15 < 90) printf " (the machine was %d %% busy before it)", 100 - $15}' || true; }
 for round in $(seq "$rounds"); do
-  for engine in docreader docreader-bf16 docreader-bf16-all $engines; do
+  for engine in $engines; do
     noise=$(busy)
     case $engine in
     docreader) line=$(ours f32) ;;

@@ -2,11 +2,12 @@
 
 use super::amx;
 use super::fetch::Fetch;
-use super::gemm::{Packed, ROWS, Tail, Tile, run};
-use super::map::{Buffer, LARGE, Map, memory};
+use super::gemm::{ROWS, Tail, Tile, run};
+use super::map::{Buffer, Map, memory};
+use super::packed::Packed;
 use super::parallel::{Shared, for_each, threads};
 use super::product::product;
-use super::simd::Isa;
+use super::simd::{Isa, fence};
 use super::winograd::Winograd;
 
 /// What a convolution does besides, while its results are at hand.
@@ -99,7 +100,7 @@ impl Conv {
                 Weights::Tiles(amx::Conv::new(options.form(), filters))
             }
             _ if options.winograd && kernel == 3 && stride == 1 => {
-                Weights::Winograd(Winograd::new(options, input, output, weight))
+                Weights::Winograd(Winograd::new(isa, options.keep, input, output, weight))
             }
             _ => {
                 let at = |k: usize, o: usize| weight[(o * input + k % input) * taps + k / input];
@@ -122,8 +123,7 @@ impl Conv {
         let mut out = then.add_to.unwrap_or_else(|| x.pool().map_of(form, (x.count, height, width), self.output));
         assert_eq!((out.count, out.height, out.width, out.channels), (x.count, height, width, self.output), "shape");
         assert_eq!(out.form.is_some(), then.split, "split");
-        let stream = !add && size_of_val(out.words()) > LARGE;
-        let tail = Tail { bias: self.bias.as_ptr(), add, relu: then.relu, stream, ..Tail::PLAIN };
+        let tail = Tail::of(&out, &self.bias, add, then.relu);
         out.pool().count_work(out.pixels() * self.output * self.input * self.kernel * self.kernel);
         match &self.weights {
             Weights::Winograd(winograd) => winograd.run(x, &mut out, tail),
@@ -173,7 +173,7 @@ impl Conv {
         // A task's rows stay near while the filters' panels pass by.
         let step = (rows / (threads() * 8)).clamp(ROWS, TILES * ROWS).next_multiple_of(ROWS);
         // Of narrow panels so many of the filter's positions at a time that their part of one stays in the first level cache.
-        let group = if packed.isa.unroll() == 1 { taps } else { (256 / self.input.max(1)).clamp(1, taps) };
+        let group = if packed.isa.is_wide() { taps } else { (256 / self.input.max(1)).clamp(1, taps) };
         let target = Shared::new(out.data_mut());
         for_each(rows.div_ceil(step), |task| {
             let (from, to) = (task * step, ((task + 1) * step).min(rows));
@@ -204,6 +204,9 @@ impl Conv {
                         }
                     }
                 }
+            }
+            if tail.stream {
+                fence();
             }
         });
     }
@@ -261,7 +264,7 @@ impl Linear {
         assert_eq!(x.channels, self.input, "inputs");
         let mut out = x.pool().map(x.count, x.height, x.width, self.output);
         out.pool().count_work(x.pixels() * self.input * self.output);
-        let tail = Tail { bias: self.bias.as_ptr(), relu, ..Tail::PLAIN };
+        let tail = Tail::of(&out, &self.bias, false, relu);
         match &self.weights {
             LinearWeights::Plain(packed) => product(x, packed, &mut out, tail),
             LinearWeights::Tiles(conv) => conv.run(x, &mut out, tail),

@@ -3,7 +3,8 @@
 
 use std::ptr::null;
 
-use super::gemm::{Panels, ROWS};
+use super::gemm::ROWS;
+use super::packed::Panels;
 
 /// Values of a cache line.
 const LINE: usize = 16;

@@ -6,10 +6,9 @@
 
 use std::ptr::null;
 
-use rayon::prelude::*;
-
 use super::fetch::{After, Fetch, Lines};
-use super::map::{Buffer, channel_stride};
+use super::map::{Buffer, LARGE, Map};
+use super::packed::Panels;
 #[cfg(target_arch = "aarch64")]
 use super::simd::Neon;
 #[cfg(target_arch = "x86_64")]
@@ -18,80 +17,6 @@ use super::simd::{Isa, Portable, Simd};
 
 /// Rows of a tile.
 pub(super) const ROWS: usize = 6;
-
-/// A matrix [k, n] in panels of the tile's width; columns from `n` to the next multiple of 16 are zero.
-pub(super) struct Packed {
-    isa: Isa,
-    k: usize,
-    n: usize,
-    data: Buffer,
-}
-
-impl Packed {
-    pub fn new(isa: Isa, k: usize, n: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
-        let width = isa.tile_width();
-        let mut data = Buffer::zeroed(Panels::values(isa, k, n));
-        data.par_chunks_exact_mut((k * width).max(1)).enumerate().for_each(|(panel, data)| {
-            for (row, data) in data.chunks_exact_mut(width).enumerate() {
-                for (column, value) in (panel * width..n).zip(data) {
-                    *value = at(row, column);
-                }
-            }
-        });
-        Self { isa, k, n, data }
-    }
-
-    pub fn panels(&self) -> Panels<'_> {
-        Panels::new(self.isa, self.k, self.n, &self.data)
-    }
-}
-
-/// A packed matrix, wherever it lies.
-#[derive(Clone, Copy)]
-pub(super) struct Panels<'a> {
-    pub isa: Isa,
-    pub k: usize,
-    /// With the zero columns.
-    pub n: usize,
-    data: &'a [f32],
-}
-
-impl<'a> Panels<'a> {
-    /// # Panics
-    /// If the data are not as many as `values` says.
-    pub fn new(isa: Isa, k: usize, n: usize, data: &'a [f32]) -> Self {
-        assert_eq!(data.len(), Self::values(isa, k, n));
-        Self { isa, k, n: channel_stride(n), data }
-    }
-
-    /// As how many values a matrix [k, n] is packed.
-    pub fn values(isa: Isa, k: usize, n: usize) -> usize {
-        channel_stride(n).next_multiple_of(isa.tile_width()) * k
-    }
-
-    pub fn width(&self) -> usize {
-        self.isa.tile_width()
-    }
-
-    pub fn count(&self) -> usize {
-        self.n.div_ceil(self.width())
-    }
-
-    /// Row `k` of a panel.
-    pub fn row(&self, panel: usize, k: usize) -> *const f32 {
-        self.data[(panel * self.k + k) * self.width()..].as_ptr()
-    }
-
-    /// Where the panel after this one begins, or null.
-    pub fn next(&self, panel: usize) -> *const f32 {
-        if panel + 1 < self.count() { self.row(panel + 1, 0) } else { null() }
-    }
-
-    /// Columns of a panel.
-    pub fn columns(&self, panel: usize) -> usize {
-        (self.n - panel * self.width()).min(self.width())
-    }
-}
 
 /// What happens to a tile's sums.
 #[derive(Clone, Copy)]
@@ -111,6 +36,11 @@ unsafe impl Sync for Tail {}
 
 impl Tail {
     pub const PLAIN: Self = Self { bias: null(), add: false, relu: false, stream: false };
+
+    /// For all sums of a layer with this result: a large one goes past the caches, unless it is added to what is there.
+    pub fn of(out: &Map, bias: &Buffer, add: bool, relu: bool) -> Self {
+        Self { bias: bias.as_ptr(), add, relu, stream: !add && size_of_val(out.words()) > LARGE }
+    }
 
     /// For the columns from this one on; the bias is there, and has them.
     pub fn at_column(self, column: usize) -> Self {
@@ -149,7 +79,6 @@ impl Tail {
             add: self.add || !first,
             relu: self.relu && last,
             stream: self.stream && first && last,
-            ..self
         }
     }
 }

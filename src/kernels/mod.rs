@@ -16,6 +16,7 @@ mod dispatch;
 mod fetch;
 mod gemm;
 mod map;
+mod packed;
 mod parallel;
 mod peak;
 mod product;

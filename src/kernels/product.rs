@@ -3,10 +3,11 @@
 use std::ptr::null;
 
 use super::fetch::After;
-use super::gemm::{Packed, Panels, ROWS, Tail, block};
+use super::gemm::{ROWS, Tail, block};
 use super::map::Map;
+use super::packed::{Packed, Panels};
 use super::parallel::{Shared, for_each, threads};
-use super::simd::{Isa, fence};
+use super::simd::fence;
 
 /// How a product is cut: rows of a task, values of k at a time, panels of a task.
 struct Blocking {
@@ -18,8 +19,8 @@ struct Blocking {
 impl Blocking {
     fn of(rows: usize, packed: &Panels<'_>) -> Self {
         let (k, panels, width) = (packed.k.max(1), packed.count(), packed.width());
-        // A block of A stays in the second level cache; of narrow panels what is multiplied at a time stays in the first.
-        let wide = width == Isa::Avx512.tile_width();
+        // A block of A stays in the second level cache, and of narrow panels what is multiplied at a time in the first.
+        let wide = packed.isa.is_wide();
         let (near, steps) = if wide { (96 << 10, 512) } else { (24 << 10, 256) };
         if k * panels * width * size_of::<f32>() > 8 << 20 {
             // B comes from memory, so it is read few times, by many rows at once.

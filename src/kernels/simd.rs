@@ -81,6 +81,11 @@ impl Isa {
         }
     }
 
+    /// Whether tiles are so wide that what passes by them comes from the second level cache, else from the first.
+    pub(super) fn is_wide(self) -> bool {
+        self.tile_width() == 64
+    }
+
     /// Columns of a tile.
     pub(super) fn tile_width(self) -> usize {
         match self {

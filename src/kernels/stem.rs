@@ -10,8 +10,9 @@ use rayon::prelude::*;
 use super::amx;
 use super::conv::{Filters, Options};
 use super::fetch::Lines;
-use super::gemm::{Packed, ROWS, Tail, Tile, run};
+use super::gemm::{ROWS, Tail, Tile, run};
 use super::map::{Buffer, Map, Pool, channel_stride, with_scratch};
+use super::packed::Packed;
 use super::parallel::{Shared, for_each};
 use super::resize::largest;
 use super::simd::Isa;
@@ -184,24 +185,31 @@ impl Stem {
 }
 
 fn plain_row(weights: &Packed, image: &Image, y: usize, out: &mut [f32], stride: usize, tail: Tail) {
+    /// Tiles that a panel of the weights stays near for.
+    const TILES: usize = 8;
     let weights = weights.panels();
     let (line, source) = (image.data.stride, image.data.data());
-    for (x, out) in out.chunks_mut(ROWS * stride).enumerate() {
-        let count = out.len() / stride;
-        let mut table = [null(); KERNEL * ROWS];
-        for tap in 0..KERNEL {
-            for r in 0..count {
-                let at = (y * STRIDE + tap) * line + (x * ROWS + r) * STRIDE * CHANNELS;
+    for (x, out) in out.chunks_mut(TILES * ROWS * stride).enumerate() {
+        let pixels = out.len() / stride;
+        let mut tables = [[null(); KERNEL * ROWS]; TILES];
+        for (tile, table) in tables.iter_mut().enumerate().take(pixels.div_ceil(ROWS)) {
+            let count = ROWS.min(pixels - tile * ROWS);
+            for (tap, r) in (0..KERNEL).flat_map(|tap| (0..count).map(move |r| (tap, r))) {
+                let pixel = (x * TILES + tile) * ROWS + r;
+                let at = (y * STRIDE + tap) * line + pixel * STRIDE * CHANNELS;
                 table[tap * count + r] = source[at..][..VALUES].as_ptr();
             }
         }
         for panel in 0..weights.count() {
             let column = panel * weights.width();
-            // SAFETY: each pointer is good for 21 values, the panel has 147 rows, and `out` has `count` pixels.
-            unsafe {
-                let (b, c) = (weights.row(panel, 0), out.as_mut_ptr().add(column));
-                let tile = Tile { taps: KERNEL, k: VALUES, a: table.as_ptr(), b, c, ldc: stride, fetch: Lines::NONE };
-                run(weights.isa, count, weights.columns(panel), tile, tail.at_column(column));
+            for (out, table) in out.chunks_mut(ROWS * stride).zip(&tables) {
+                // SAFETY: each pointer is good for 21 values, the panel has 147 rows, and `out` has as many pixels as the table is for.
+                unsafe {
+                    let (b, c) = (weights.row(panel, 0), out.as_mut_ptr().add(column));
+                    let a = table.as_ptr();
+                    let tile = Tile { taps: KERNEL, k: VALUES, a, b, c, ldc: stride, fetch: Lines::NONE };
+                    run(weights.isa, out.len() / stride, weights.columns(panel), tile, tail.at_column(column));
+                }
             }
         }
     }

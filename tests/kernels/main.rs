@@ -141,18 +141,24 @@ fn convolutions_of_any_shape() {
 fn large_maps() {
     let (mut random, pool) = (Random(2), pool());
     let cases = [
-        (97, 130, 32, 80, 3),
-        (151, 203, 16, 144, 3),
-        (151, 203, 32, 144, 3),
-        (23, 40, 256, 160, 3),
-        (31, 40, 2100, 40, 1),
+        (97, 130, 32, 80, (3, 1)),
+        (151, 203, 16, 144, (3, 1)),
+        (151, 203, 32, 144, (3, 1)),
+        (23, 40, 256, 160, (3, 1)),
+        (31, 40, 2100, 40, (1, 1)),
+        (151, 203, 70, 144, (1, 1)),
+        (301, 405, 5, 144, (1, 2)),
+        (301, 405, 70, 144, (3, 2)),
     ];
     for &isa in Isa::available() {
-        for ((height, width, input, output, kernel), add) in cases.iter().flat_map(|&c| [(c, false), (c, true)]) {
+        for ((height, width, input, output, (kernel, stride)), add) in
+            cases.iter().flat_map(|&c| [(c, false), (c, true)])
+        {
             let x = random.map(&pool, 1, height, width, input);
+            let (height, width) = (height.div_ceil(stride), width.div_ceil(stride));
             let (weight, bias) = (random.values(output * input * kernel * kernel), random.values(output));
-            let filters = Filters { weight: &weight, bias: &bias, input, output, kernel, stride: 1 };
-            let conv = Conv::new(Options { isa, winograd: true, keep: true, bf16: false }, &filters);
+            let filters = Filters { weight: &weight, bias: &bias, input, output, kernel, stride };
+            let conv = Conv::new(Options { isa, winograd: true, keep: add, bf16: false }, &filters);
             let other = random.map(&pool, 1, height, width, output);
             let got = conv.forward(&x, Then { relu: true, add_to: add.then(|| other.duplicate()), split: false });
             let mut worst = 0f64;

@@ -6,13 +6,14 @@
 
 mod transform;
 
-use super::conv::Options;
+use std::ops::Range;
+
 use super::fetch::After;
-use super::gemm::{Packed, Panels, ROWS, Tail, block};
+use super::gemm::{ROWS, Tail, block};
 use super::map::{Buffer, Map, channel_stride, with_scratch};
+use super::packed::{Packed, Panels};
 use super::parallel::{Shared, for_each, threads};
 use super::simd::{Isa, fence};
-use std::ops::Range;
 use transform::Target;
 
 /// Output pixels of a tile's side, and input pixels.
@@ -66,13 +67,12 @@ impl Grid {
 }
 
 impl Winograd {
-    /// `weight` is [output, input, 3, 3].
-    pub fn new(options: Options, input: usize, output: usize, weight: &[f32]) -> Self {
-        let isa = options.isa;
+    /// `weight` is [output, input, 3, 3]; `keep` is as in [`super::Options`].
+    pub fn new(isa: Isa, keep: bool, input: usize, output: usize, weight: &[f32]) -> Self {
         let plain = Packed::new(isa, TAPS * input, output, |k, o| weight[(o * input + k % input) * TAPS + k / input]);
         let zeros = Buffer::of_channels(input, &[]);
         let mut winograd = Self { isa, input, output, filters: Filters::Plain(plain), zeros };
-        if options.keep {
+        if keep {
             let mut kept = Buffer::zeroed(winograd.transformed_values());
             winograd.transform_filters(&mut kept);
             winograd.filters = Filters::Transformed(kept);
@@ -112,7 +112,7 @@ impl Winograd {
         // the next point's.
         let panels = panels.min((256 / width).max(1));
         let per_tile = POINTS * (channel_stride(self.input) + panels * width) * size_of::<f32>();
-        let least = if self.isa.unroll() == 1 { 24 } else { 36 };
+        let least = if self.isa.is_wide() { 24 } else { 36 };
         Plan { tiles: ((3 << 19) / per_tile).clamp(least, 96) / ROWS * ROWS, panels, together: false }
     }
 
@@ -123,7 +123,17 @@ impl Winograd {
         let grid = Grid { height, width, across, per_image: height.div_ceil(OUT) * across };
         let tiles = x.count * grid.per_image;
         let plan = self.plan(tiles);
-        let strip = Strip::new(self, &plan);
+        let mut space = None;
+        let filters = match &self.filters {
+            Filters::Transformed(kept) => kept,
+            Filters::Plain(_) => {
+                let space = space.insert(x.pool().map(1, 1, 1, self.transformed_values()));
+                self.transform_filters(space.data_mut());
+                space.data()
+            }
+        };
+        let filters = Panels::new(self.isa, POINTS * self.apart(), self.output, filters);
+        let strip = Strip::new(filters, self.input, &plan);
         let ldc = out.stride;
         let target = Shared::new(out.data_mut());
         let input = |tile: usize, v: *mut f32| {
@@ -142,34 +152,23 @@ impl Winograd {
                 transform::output(self.isa, y, strip.y_plane, columns, to, (row, column), tail);
             }
         };
-        let mut space = None;
-        let filters = match &self.filters {
-            Filters::Transformed(kept) => kept,
-            Filters::Plain(_) => {
-                let space = space.insert(x.pool().map(1, 1, 1, self.transformed_values()));
-                self.transform_filters(space.data_mut());
-                space.data()
-            }
-        };
-        let filters = Panels::new(self.isa, POINTS * self.apart(), self.output, filters);
         if plan.together {
-            self.run_together(filters, tiles, &plan, &strip, input, output);
+            self.run_together(tiles, &plan, &strip, input, output);
         } else {
-            self.run_strips(filters, tiles, &plan, &strip, input, output);
+            self.run_strips(tiles, &plan, &strip, input, output);
         }
     }
 
     /// Each thread takes strips of tiles through all phases.
     fn run_strips(
         &self,
-        filters: Panels<'_>,
         tiles: usize,
         plan: &Plan,
-        strip: &Strip,
+        strip: &Strip<'_>,
         input: impl Fn(usize, *mut f32) + Sync,
         output: impl Fn(usize, *const f32, Range<usize>) + Sync,
     ) {
-        let (all, width) = (filters.count(), filters.width());
+        let (all, width) = (strip.filters.count(), strip.filters.width());
         for_each(tiles.div_ceil(plan.tiles), |task| {
             let (from, to) = (task * plan.tiles, ((task + 1) * plan.tiles).min(tiles));
             with_scratch(strip.len(), |scratch| {
@@ -181,9 +180,9 @@ impl Winograd {
                     let panels = panel..(panel + plan.panels).min(all);
                     for point in 0..POINTS {
                         // SAFETY: the scratch buffer holds the strip.
-                        unsafe { self.multiply(filters, point, to - from, panels.clone(), panel, strip, (v, y)) };
+                        unsafe { self.multiply(point, to - from, panels.clone(), panel, strip, (v, y)) };
                     }
-                    let columns = panel * width..(panels.end * width).min(filters.n);
+                    let columns = panel * width..(panels.end * width).min(strip.filters.n);
                     for tile in from..to {
                         output(tile, y.wrapping_add((tile - from) * strip.y_row), columns.clone());
                     }
@@ -196,15 +195,14 @@ impl Winograd {
     /// Where the filters outweigh the tiles they are read once, by all threads together.
     fn run_together(
         &self,
-        filters: Panels<'_>,
         tiles: usize,
         plan: &Plan,
-        strip: &Strip,
+        strip: &Strip<'_>,
         input: impl Fn(usize, *mut f32) + Sync,
         output: impl Fn(usize, *const f32, Range<usize>) + Sync,
     ) {
         const PER_TASK: usize = 4;
-        let (panels, columns) = (filters.count(), filters.n);
+        let (panels, columns) = (strip.filters.count(), strip.filters.n);
         with_scratch(strip.len(), |scratch| {
             let v = Shared::new(scratch);
             let y = v.at(POINTS * strip.v_plane);
@@ -219,7 +217,7 @@ impl Winograd {
                     let part = if task % 2 == 0 { 0..half } else { half..panels };
                     if !part.is_empty() {
                         // SAFETY: the scratch buffer holds the strip; points and columns are this task's alone.
-                        unsafe { self.multiply(filters, task / 2, count, part, 0, strip, (v.get(), y.get())) };
+                        unsafe { self.multiply(task / 2, count, part, 0, strip, (v.get(), y.get())) };
                     }
                 });
                 for_each(count.div_ceil(PER_TASK), |task| {
@@ -233,17 +231,16 @@ impl Winograd {
     }
 
     /// One point's product for some panels; Y begins with the columns of panel `first`.
-    #[allow(clippy::too_many_arguments, reason = "a product, of a part of the panels, at a point")]
     unsafe fn multiply(
         &self,
-        filters: Panels<'_>,
         point: usize,
         tiles: usize,
         panels: Range<usize>,
         first: usize,
-        strip: &Strip,
+        strip: &Strip<'_>,
         (v, y): (*mut f32, *mut f32),
     ) {
+        let filters = strip.filters;
         let row = |point: usize| point * self.apart();
         // `block` counts A's columns as B's rows.
         let a = |point: usize| v.wrapping_add(point * strip.v_plane).wrapping_sub(row(point)).cast_const();
@@ -283,19 +280,20 @@ impl Winograd {
     }
 }
 
-/// The scratch buffer: V, then Y, each in 36 planes of rows, one a tile.
-struct Strip {
+/// The filters, and the scratch buffer: V, then Y, each in 36 planes of rows, one a tile.
+struct Strip<'a> {
+    filters: Panels<'a>,
     v_row: usize,
     y_row: usize,
     v_plane: usize,
     y_plane: usize,
 }
 
-impl Strip {
-    fn new(winograd: &Winograd, plan: &Plan) -> Self {
-        let v_row = channel_stride(winograd.input);
-        let y_row = plan.panels * winograd.isa.tile_width();
-        Self { v_row, y_row, v_plane: plan.tiles * v_row + SKEW, y_plane: plan.tiles * y_row + SKEW }
+impl<'a> Strip<'a> {
+    fn new(filters: Panels<'a>, input: usize, plan: &Plan) -> Self {
+        let v_row = channel_stride(input);
+        let y_row = plan.panels * filters.width();
+        Self { filters, v_row, y_row, v_plane: plan.tiles * v_row + SKEW, y_plane: plan.tiles * y_row + SKEW }
     }
 
     fn len(&self) -> usize {
