@@ -55,8 +55,13 @@ fn main() {
         let layers: Vec<_> = ways.iter().map(|way| (case.layer(way), case.maps(&pool, way))).collect();
         let mut best = vec![f64::MAX; layers.len()];
         let peaks: Vec<f64> = ways.iter().map(Way::peak).collect();
+        let mut by_crate = case.by_crate();
+        let mut product_by_crate = by_crate.as_ref().map(|_| f64::MAX);
         let mut work = 0;
         for _ in 0..7 {
+            if let (Some(by_crate), Some(best)) = (&mut by_crate, &mut product_by_crate) {
+                *best = best.min(by_crate());
+            }
             for ((layer, (x, other)), best) in layers.iter().zip(&mut best) {
                 let add_to = other.as_ref().map(Map::duplicate);
                 let before = pool.work();
@@ -66,10 +71,16 @@ fn main() {
                 work = pool.work() - before;
             }
         }
-        for (way, (best, peak)) in ways.iter().zip(best.iter().zip(&peaks)) {
+        let line = |name: &str, best: f64, peak: f64| {
             let rate = work as f64 / best;
             let (ms, share) = (best * 1e3, 100.0 * rate / peak);
-            println!("{:<26} {:<11} {ms:>8.2} {:>9.0} {share:>5.0} %", case.name, way.name(), 2e-9 * rate);
+            println!("{:<26} {name:<11} {ms:>8.2} {:>9.0} {share:>5.0} %", case.name, 2e-9 * rate);
+        };
+        for (way, (best, peak)) in ways.iter().zip(best.iter().zip(&peaks)) {
+            line(way.name(), *best, *peak);
+        }
+        if let (Some(seconds), Some(peak)) = (product_by_crate, peaks.last()) {
+            line("crate gemm", seconds, *peak);
         }
     }
 }
@@ -122,6 +133,27 @@ impl Case {
         let (weight, bias) = (take(output * input * kernel * kernel), take(output));
         let conv = Conv::new(options, &Filters { weight: &weight, bias: &bias, input, output, kernel, stride });
         Box::new(move |x, add_to| conv.forward(x, Then { relu: true, add_to, split }))
+    }
+
+    /// What layers that are plain products take the crate that candle multiplies with, in seconds, without a bias, an addition or a ReLU.
+    fn by_crate(&self) -> Option<impl FnMut() -> f64 + use<>> {
+        let (count, height, width) = self.size;
+        let (m, n, k) = (count * height * width, self.output, self.input);
+        let take = |count: usize| -> Vec<f32> { values().take(count).collect() };
+        let (a, b, mut c) = (take(m * k), take(k * n), vec![0f32; m * n]);
+        let product = move || {
+            let started = Instant::now();
+            let (rows_of_a, rows_of_b) = (k as isize, n as isize);
+            // SAFETY: three matrices of these sizes, row by row.
+            unsafe {
+                let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+                let all = gemm::Parallelism::Rayon(0);
+                let no = false;
+                gemm::gemm(m, n, k, c, 1, rows_of_b, no, a, 1, rows_of_a, b, 1, rows_of_b, 0.0, 1.0, no, no, no, all);
+            }
+            started.elapsed().as_secs_f64()
+        };
+        (self.kernel <= 1).then_some(product)
     }
 
     /// The layer's input, and what is added to its result.

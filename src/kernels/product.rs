@@ -24,7 +24,7 @@ impl Blocking {
         let (near, steps) = if wide { (96 << 10, 512) } else { (24 << 10, 256) };
         if k * panels * width * size_of::<f32>() > 8 << 20 {
             // B comes from memory, so it is read few times, by many rows at once.
-            let (rows, k) = if wide { (384, 1024) } else { (252, steps) };
+            let (rows, k) = if wide { (384, 1024) } else { (168, steps) };
             return Self { rows, k, panels: (256 / width).max(1) };
         }
         let k = k.div_ceil(k.div_ceil(steps));
