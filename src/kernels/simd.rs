@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
 /// Instruction sets that the kernels are written for, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
     /// AVX-512 with AMX's tiles of bf16.
     Amx,
@@ -19,14 +19,18 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The best that this processor has; `DOCREADER_ISA` (amx, avx512, avx2, neon, portable) may ask for less.
+    /// The best that this processor has, and no better one than `DOCREADER_ISA` asks for (amx, avx512, avx2, neon, portable).
     pub fn best() -> Self {
-        static BEST: LazyLock<Isa> = LazyLock::new(|| {
-            let asked = std::env::var("DOCREADER_ISA").unwrap_or_default();
-            let wanted = |isa: &&Isa| asked.is_empty() || isa.name() == asked;
-            *Isa::available().iter().find(wanted).unwrap_or(&Isa::Portable)
-        });
+        static BEST: LazyLock<Isa> =
+            LazyLock::new(|| Isa::at_most(&std::env::var("DOCREADER_ISA").unwrap_or_default()));
         *BEST
+    }
+
+    /// The best there is from the one with this name on; of all, if none has it.
+    fn at_most(name: &str) -> Self {
+        let all = [Self::Amx, Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+        let from = all.into_iter().find(|isa| isa.name() == name).unwrap_or(Self::Amx);
+        *Self::available().iter().find(|isa| **isa >= from).unwrap_or(&Self::Portable)
     }
 
     /// All that this processor has, best first.
@@ -313,4 +317,24 @@ impl Simd for Portable {
     unsafe fn prefetch(_: *const f32) {}
     #[inline(always)]
     unsafe fn prefetch_far(_: *const f32) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asking_for_less() {
+        assert_eq!(Isa::at_most(""), Isa::available()[0]);
+        assert_eq!(Isa::at_most("portable"), Isa::Portable);
+        for isa in [Isa::Amx, Isa::Avx512, Isa::Avx2, Isa::Neon] {
+            let got = Isa::at_most(isa.name());
+            assert!(
+                got >= isa && (got == isa || !Isa::available().contains(&isa)),
+                "{} gave {}",
+                isa.name(),
+                got.name()
+            );
+        }
+    }
 }
