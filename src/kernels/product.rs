@@ -18,21 +18,22 @@ struct Blocking {
 
 impl Blocking {
     fn of(rows: usize, packed: &Panels<'_>) -> Self {
-        let (k, panels, width) = (packed.k.max(1), packed.count(), packed.width());
+        let (k, all, width) = (packed.k.max(1), packed.count(), packed.width());
         // A block of A stays in the second level cache, and of narrow panels what is multiplied at a time in the first.
         let wide = packed.isa.is_wide();
         let (near, steps) = if wide { (96 << 10, 512) } else { (24 << 10, 256) };
-        if k * panels * width * size_of::<f32>() > 8 << 20 {
+        let some = (256 / width).max(1);
+        if k * all * width * size_of::<f32>() > 8 << 20 {
             // B comes from memory, so it is read few times, by many rows at once.
             let (rows, k) = if wide { (384, 1024) } else { (168, steps) };
-            return Self { rows, k, panels: (256 / width).max(1) };
+            return Self { rows, k, panels: some };
         }
         let k = k.div_ceil(k.div_ceil(steps));
         let mut count = (near / k).clamp(48, 192) / ROWS * ROWS;
         while count > 24 && rows.div_ceil(count) < 8 * threads() {
             count -= ROWS;
         }
-        Self { rows: count, k, panels }
+        Self { rows: count, k, panels: if wide { all } else { all.min(some) } }
     }
 }
 
