@@ -40,10 +40,12 @@ impl After {
 pub(super) struct Fetch {
     /// Of a tile.
     lines: usize,
+    /// Of a panel, in values.
+    width: usize,
     parts: [Part; 3],
 }
 
-/// Runs of lines, each the work of some tiles. A run begins a line behind the one before.
+/// Runs of lines, each the work of some tiles, the last of which goes on beyond it. A run begins a line behind the one before.
 #[derive(Clone, Copy)]
 struct Part {
     lines: Lines,
@@ -54,10 +56,10 @@ struct Part {
 impl Fetch {
     /// For tiles of `k` rows of B: as many of what is at `next`.
     pub fn panel(b: &Panels<'_>, k: usize, next: *const f32) -> Self {
-        let mut fetch =
-            Self { lines: (k / b.isa.unroll()).max(1), parts: [Part { lines: Lines::NONE, tiles: 0, runs: 0 }; 3] };
+        let nothing = Part { lines: Lines::NONE, tiles: 0, runs: 0 };
+        let mut fetch = Self { lines: (k / b.isa.unroll()).max(1), width: b.width(), parts: [nothing; 3] };
         if !next.is_null() {
-            fetch.parts[0] = fetch.part(next, LINE, k * b.width() / LINE, 1);
+            fetch.parts[0] = fetch.part(next, LINE, k * fetch.width / LINE, 1);
         }
         fetch
     }
@@ -72,7 +74,7 @@ impl Fetch {
         column: usize,
     ) -> Self {
         if !after.c.is_null() {
-            self.parts[1] = self.part(after.c.wrapping_add(column), ldc, rows, 1);
+            self.parts[1] = self.part(after.c.wrapping_add(column), ldc, rows, self.width.div_ceil(LINE));
         }
         if !after.a.is_null() {
             let from = |panel: usize| panel * k.div_ceil(LINE) / panels;
@@ -86,7 +88,7 @@ impl Fetch {
         Part { lines: Lines { at, step }, tiles: count.div_ceil(self.lines), runs }
     }
 
-    /// What the tile that begins with this row fetches; tiles beyond the work fetch nothing, and what is beyond the tiles stays where it is.
+    /// What the tile that begins with this row fetches; tiles beyond the work fetch nothing, and work beyond the tiles is not done.
     pub fn of(&self, row: usize) -> Lines {
         let mut tile = row / ROWS;
         for Part { lines, tiles, runs } in self.parts {
@@ -97,5 +99,37 @@ impl Fetch {
             tile -= tiles * runs;
         }
         Lines::NONE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::simd::Isa;
+    use super::*;
+
+    /// Of what comes after a block all lines are fetched.
+    #[test]
+    fn all_lines() {
+        let (rows, k, panels, lda, ldc) = (36, 256, 16, 300, 260);
+        let data = vec![0f32; Panels::values(Isa::Avx2, k, panels * 16)];
+        let b = Panels::new(Isa::Avx2, k, panels * 16, &data);
+        let (next_a, next_c) = (vec![0f32; rows * lda], vec![0f32; rows * ldc]);
+        let after = After { a: next_a.as_ptr(), b: null(), c: next_c.as_ptr() };
+        let mut fetched = BTreeSet::new();
+        for panel in 0..panels {
+            let fetch = Fetch::panel(&b, k, b.next(panel));
+            let fetch = fetch.and_rows(after, (rows, k), (panel, panels), (lda, ldc), panel * 16);
+            for lines in (0..rows).step_by(ROWS).map(|row| fetch.of(row)).filter(|lines| lines.step > 0) {
+                fetched.extend((0..k / 4).map(|i| lines.at.wrapping_add(i * lines.step)));
+            }
+        }
+        let lines = |row: &[f32]| row.chunks(LINE).map(<[f32]>::as_ptr).collect::<Vec<_>>();
+        let mut wanted = lines(&data[k * 16..]);
+        wanted.extend(next_a.chunks(lda).flat_map(|row| lines(&row[..k])));
+        wanted.extend(next_c.chunks(ldc).flat_map(|row| lines(&row[..panels * 16])));
+        let missing = wanted.iter().filter(|line| !fetched.contains(*line)).count();
+        assert_eq!(missing, 0, "of {} lines", wanted.len());
     }
 }
