@@ -4,7 +4,7 @@ use super::amx;
 use super::fetch::Fetch;
 use super::gemm::{ROWS, Tail, Tile, run};
 use super::map::{Buffer, Map, memory};
-use super::packed::Packed;
+use super::packed::{NEAR_ROWS, Packed};
 use super::parallel::{Shared, for_each, threads};
 use super::product::product;
 use super::simd::{Isa, fence};
@@ -173,7 +173,7 @@ impl Conv {
         // A task's rows stay near while the filters' panels pass by.
         let step = (rows / (threads() * 8)).clamp(ROWS, TILES * ROWS).next_multiple_of(ROWS);
         // Of narrow panels so many of the filter's positions at a time that their part of one stays in the first level cache.
-        let group = if packed.isa.is_wide() { taps } else { (256 / self.input.max(1)).clamp(1, taps) };
+        let group = if packed.isa.is_wide() { taps } else { (NEAR_ROWS / self.input.max(1)).clamp(1, taps) };
         let target = Shared::new(out.data_mut());
         for_each(rows.div_ceil(step), |task| {
             let (from, to) = (task * step, ((task + 1) * step).min(rows));

@@ -28,7 +28,7 @@ pub(super) struct After {
     pub a: *const f32,
     /// The panel of B after the last.
     pub b: *const f32,
-    /// C's next rows, if something is added to them.
+    /// C's next rows, unless they are written past the caches.
     pub c: *const f32,
 }
 

@@ -7,6 +7,9 @@ use rayon::prelude::*;
 use super::map::{Buffer, channel_stride};
 use super::simd::Isa;
 
+/// Rows of a narrow panel that stay in a first level cache of 32 KiB while A's pass by.
+pub(super) const NEAR_ROWS: usize = 256;
+
 /// A matrix [k, n] in panels of the tile's width; columns from `n` to the next multiple of 16 are zero.
 pub(super) struct Packed {
     isa: Isa,

@@ -5,7 +5,7 @@ use std::ptr::null;
 use super::fetch::After;
 use super::gemm::{ROWS, Tail, block};
 use super::map::Map;
-use super::packed::{Packed, Panels};
+use super::packed::{NEAR_ROWS, Packed, Panels};
 use super::parallel::{Shared, for_each, threads};
 use super::simd::fence;
 
@@ -21,7 +21,7 @@ impl Blocking {
         let (k, all, width) = (packed.k.max(1), packed.count(), packed.width());
         // A block of A stays in the second level cache, and of narrow panels what is multiplied at a time in the first.
         let wide = packed.isa.is_wide();
-        let (near, steps) = if wide { (96 << 10, 512) } else { (24 << 10, 256) };
+        let (near, steps) = if wide { (96 << 10, 512) } else { (24 << 10, NEAR_ROWS) };
         let some = (256 / width).max(1);
         if k * all * width * size_of::<f32>() > 8 << 20 {
             // B comes from memory, so it is read few times, by many rows at once.
@@ -55,12 +55,12 @@ pub(super) fn product(x: &Map, packed: &Packed, out: &mut Map, tail: Tail) {
         let ahead = |p: *const f32, stride: usize| if next < rows { p.wrapping_add(next * stride) } else { null() };
         for k0 in (0..packed.k).step_by(blocking.k) {
             let k1 = (k0 + blocking.k).min(packed.k);
-            let tail = tail.part(k0 == 0, k1 == packed.k);
+            let last = k1 == packed.k;
+            let tail = tail.part(k0 == 0, last);
             // SAFETY: the rows lie within both maps, and these of C are this task's alone, in its panels.
             unsafe {
                 let a = source.as_ptr().add(row * lda);
                 let c = target.get().add(row * ldc);
-                let last = k1 == packed.k;
                 let after = After {
                     a: if last { ahead(source.as_ptr(), lda) } else { a.add(k1) },
                     b: null(),

@@ -1,7 +1,7 @@
 //! 3 × 3 convolutions at stride 1 by Winograd's F(4 × 4, 3 × 3): a quarter of the multiplications.
 //!
-//! An output tile of 4 × 4 pixels comes from 6 × 6 input pixels. These are transformed (Bᵀ d B), multiplied by the filters, which were
-//! transformed (G g Gᵀ) when they were loaded, as 36 matrix products over tiles and channels, and transformed back (Aᵀ y A). Points 0, ±1,
+//! An output tile of 4 × 4 pixels comes from 6 × 6 input pixels. These are transformed (Bᵀ d B), multiplied by the filters, which
+//! are transformed (G g Gᵀ) when they are loaded or at each use, as 36 matrix products over tiles and channels, and transformed back (Aᵀ y A). Points 0, ±1,
 //! ±2, ∞; after Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks". The error is about 1.5e-5 of the largest value.
 
 mod transform;
@@ -72,9 +72,11 @@ impl Winograd {
         let plain = Packed::new(isa, TAPS * input, output, |k, o| weight[(o * input + k % input) * TAPS + k / input]);
         let zeros = Buffer::of_channels(input, &[]);
         let mut winograd = Self { isa, input, output, filters: Filters::Plain(plain), zeros };
-        if keep {
+        if let Filters::Plain(plain) = &winograd.filters
+            && keep
+        {
             let mut kept = Buffer::zeroed(winograd.transformed_values());
-            winograd.transform_filters(&mut kept);
+            winograd.transform_filters(plain, &mut kept);
             winograd.filters = Filters::Transformed(kept);
         }
         winograd
@@ -90,8 +92,7 @@ impl Winograd {
     }
 
     /// Writes G g Gᵀ of plain filters.
-    fn transform_filters(&self, to: &mut [f32]) {
-        let Filters::Plain(plain) = &self.filters else { return };
+    fn transform_filters(&self, plain: &Packed, to: &mut [f32]) {
         let (plain, apart) = (plain.panels(), self.apart() * plain.panels().width());
         assert_eq!(to.len(), self.transformed_values());
         let (count, target) = (self.input * plain.width(), Shared::new(to));
@@ -126,9 +127,9 @@ impl Winograd {
         let mut space = None;
         let filters = match &self.filters {
             Filters::Transformed(kept) => kept,
-            Filters::Plain(_) => {
+            Filters::Plain(plain) => {
                 let space = space.insert(x.pool().map(1, 1, 1, self.transformed_values()));
-                self.transform_filters(space.data_mut());
+                self.transform_filters(plain, space.data_mut());
                 space.data()
             }
         };
