@@ -1,6 +1,6 @@
 //! Feature maps, channels last, in memory that is used again.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Buffer {
     pub fn zeroed(len: usize) -> Self {
         let layout = Self::layout(len);
         // SAFETY: the layout is not empty, and zero bytes are f32 values.
-        let data = unsafe { alloc_zeroed(layout) }.cast::<f32>();
+        let data = unsafe { alloc(layout) }.cast::<f32>();
         if data.is_null() {
             handle_alloc_error(layout);
         }
@@ -50,6 +50,8 @@ impl Buffer {
             // SAFETY: the range is ours; the advice changes no content, and may be refused.
             unsafe { libc::madvise(data.cast(), layout.size(), libc::MADV_HUGEPAGE) };
         }
+        // SAFETY: so many values were allocated.
+        unsafe { data.write_bytes(0, len) };
         Self { data, len }
     }
 
