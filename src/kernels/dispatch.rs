@@ -18,20 +18,20 @@ pub fn vectorized<T>(f: impl FnOnce() -> T) -> T {
 }
 
 /// Calls a function that is generic over `Simd` for the vectors of an instruction set, compiled for these:
-/// `for_vectors!(isa, f(value: its type, …))`.
+/// `for_vectors!(isa, f(value: its type, …))`, or `f[N, …](…)` if it is generic over numbers besides.
 /// Who calls it sees to what the function demands, and that the processor has the instruction set.
 macro_rules! for_vectors {
-    ($isa:expr, $f:ident($($value:ident: $type:ty),* $(,)?)) => {{
+    ($isa:expr, $f:ident$([$($n:literal),*])?($($value:ident: $type:ty),* $(,)?)) => {{
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx512f")]
         unsafe fn avx512($($value: $type),*) {
             // SAFETY: as who calls the macro has seen, here and below.
-            unsafe { $f::<$crate::kernels::simd::Avx512>($($value),*) }
+            unsafe { $f::<$crate::kernels::simd::Avx512 $($(, $n)*)?>($($value),*) }
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
         unsafe fn avx2($($value: $type),*) {
-            unsafe { $f::<$crate::kernels::simd::Avx2>($($value),*) }
+            unsafe { $f::<$crate::kernels::simd::Avx2 $($(, $n)*)?>($($value),*) }
         }
         match $isa {
             #[cfg(target_arch = "x86_64")]
@@ -39,8 +39,8 @@ macro_rules! for_vectors {
             #[cfg(target_arch = "x86_64")]
             $crate::kernels::simd::Isa::Avx2 => avx2($($value),*),
             #[cfg(target_arch = "aarch64")]
-            $crate::kernels::simd::Isa::Neon => $f::<$crate::kernels::simd::Neon>($($value),*),
-            _ => $f::<$crate::kernels::simd::Portable>($($value),*),
+            $crate::kernels::simd::Isa::Neon => $f::<$crate::kernels::simd::Neon $($(, $n)*)?>($($value),*),
+            _ => $f::<$crate::kernels::simd::Portable $($(, $n)*)?>($($value),*),
         }
     }};
 }

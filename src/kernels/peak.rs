@@ -8,7 +8,7 @@ use super::dispatch::for_vectors;
 use super::parallel::{for_each, threads};
 use super::simd::{Isa, Simd};
 
-const STEPS: usize = 2_000_000;
+const STEPS: usize = 1_000_000;
 
 /// Multiplications and additions a second, in pairs, of all threads with operands in registers: the best of some tries.
 pub fn peak(isa: Isa) -> f64 {
@@ -29,7 +29,7 @@ pub fn peak(isa: Isa) -> f64 {
 
 /// Elapsed seconds of the best of some tries over the threads: the work of one thread by it is the rate of all.
 fn fastest(f: impl Fn() + Sync) -> f64 {
-    let seconds = (0..5).map(|_| {
+    let seconds = (0..25).map(|_| {
         let started = Instant::now();
         for_each(threads(), |_| f());
         started.elapsed().as_secs_f64() / threads() as f64

@@ -1,20 +1,31 @@
 //! Winograd's transforms of a tile, all channels in vectors.
+//!
+//! A line of channels at a time: the lines that are read, and written, next are fetched meanwhile, since most of them lie in the third level cache
+//! or beyond, in more places than a processor foresees by itself.
 
 use std::ops::Range;
 
-use super::{IN, OUT};
+use super::matrices::{Filter, Input, Matrix, Output, Size};
 use crate::kernels::dispatch::for_vectors;
 use crate::kernels::gemm::Tail;
 use crate::kernels::simd::{Isa, Simd};
 
-/// Bᵀ d B of the tile whose pixels' channels are at `pointers`, each point to a plane of `v`.
+/// Channels of a cache line.
+const LINE: usize = 16;
+
+/// Bᵀ d B of the tile whose pixels' channels are at `pixels`, row by row; each point to a plane of `v`.
 ///
 /// # Safety
-/// The pointers are good for `channels` values up to the next multiple of 16, `v` for as many in each plane, and the processor has `isa`.
-pub(super) unsafe fn input(isa: Isa, pointers: &[[*const f32; IN]; IN], channels: usize, v: *mut f32, plane: usize) {
+/// There are as many pixels as points, each good for `channels` values up to the next multiple of 16, `v` is good for as many in each plane, and the
+/// processor has `isa`.
+#[rustfmt::skip]
+pub(super) unsafe fn input(isa: Isa, size: Size, pixels: &[*const f32], channels: usize, v: *mut f32, plane: usize) {
     // SAFETY: as above.
     unsafe {
-        for_vectors!(isa, input_body(pointers: &[[*const f32; IN]; IN], channels: usize, v: *mut f32, plane: usize))
+        match size {
+            Size::Four => for_vectors!(isa, input_body[4, 6](pixels: &[*const f32], channels: usize, v: *mut f32, plane: usize)),
+            Size::Six => for_vectors!(isa, input_body[6, 8](pixels: &[*const f32], channels: usize, v: *mut f32, plane: usize)),
+        }
     }
 }
 
@@ -22,136 +33,79 @@ pub(super) unsafe fn input(isa: Isa, pointers: &[[*const f32; IN]; IN], channels
 ///
 /// # Safety
 /// `from` is good for nine times `count` values, a multiple of 16, `to` for `count` in each plane, and the processor has `isa`.
-pub(super) unsafe fn filters(isa: Isa, from: *const f32, count: usize, to: *mut f32, plane: usize) {
-    // SAFETY: as above.
-    unsafe { for_vectors!(isa, filters_body(from: *const f32, count: usize, to: *mut f32, plane: usize)) }
-}
-
-/// Aᵀ y A for some columns, and what comes then, written to the tile at row and column `at`.
-///
-/// # Safety
-/// `y` holds these columns in all planes, `to` is the caller's alone where the tile is, `tail.bias` is good for the columns, and the processor has
-/// `isa`.
-pub(super) unsafe fn output(
-    isa: Isa,
-    y: *const f32,
-    plane: usize,
-    columns: Range<usize>,
-    to: Target,
-    at: (usize, usize),
-    tail: Tail,
-) {
+#[rustfmt::skip]
+pub(super) unsafe fn filters(isa: Isa, size: Size, from: *const f32, count: usize, to: *mut f32, plane: usize) {
     // SAFETY: as above.
     unsafe {
-        for_vectors!(
-            isa,
-            output_body(y: *const f32, plane: usize, columns: Range<usize>, to: Target, at: (usize, usize), tail: Tail)
-        )
+        match size {
+            Size::Four => for_vectors!(isa, filters_body[4, 6](from: *const f32, count: usize, to: *mut f32, plane: usize)),
+            Size::Six => for_vectors!(isa, filters_body[6, 8](from: *const f32, count: usize, to: *mut f32, plane: usize)),
+        }
+    }
+}
+
+/// Aᵀ y A for some columns, and what comes then, written to a tile.
+///
+/// # Safety
+/// `y` holds these columns, a multiple of 16, in all planes, `to` is the caller's alone, `tail.bias` is good for the columns, and the processor has
+/// `isa`.
+#[rustfmt::skip]
+pub(super) unsafe fn output(isa: Isa, size: Size, y: *const f32, plane: usize, columns: Range<usize>, to: Target, tail: Tail) {
+    // SAFETY: as above.
+    unsafe {
+        match size {
+            Size::Four => for_vectors!(isa, output_body[4, 6](y: *const f32, plane: usize, columns: Range<usize>, to: Target, tail: Tail)),
+            Size::Six => for_vectors!(isa, output_body[6, 8](y: *const f32, plane: usize, columns: Range<usize>, to: Target, tail: Tail)),
+        }
     }
 }
 
 /// Where an output tile goes.
 #[derive(Clone, Copy)]
 pub(super) struct Target {
-    /// The image.
+    /// Its first pixel.
     pub out: *mut f32,
-    pub ldc: usize,
-    /// Its size.
-    pub height: usize,
-    pub width: usize,
+    /// From a pixel to the next, and from a row.
+    pub pixel: usize,
+    pub row: usize,
+    /// Pixels of the tile that the map has.
+    pub high: usize,
+    pub wide: usize,
 }
 
-#[inline(always)]
-unsafe fn transform_rows<S: Simd>(d: [S::V; IN]) -> [S::V; IN] {
-    // SAFETY: the caller has the instruction set.
-    unsafe {
-        let scaled = |k: f32, a: S::V, b: S::V| S::mul_add(S::splat(k), a, b);
-        let a = scaled(-4.0, d[2], d[4]);
-        let b = scaled(-4.0, d[1], d[3]);
-        let c = S::sub(d[4], d[2]);
-        let e = S::sub(d[3], d[1]);
-        [
-            scaled(4.0, d[0], scaled(-5.0, d[2], d[4])),
-            S::add(a, b),
-            S::sub(a, b),
-            scaled(2.0, e, c),
-            scaled(-2.0, e, c),
-            scaled(4.0, d[1], scaled(-5.0, d[3], d[5])),
-        ]
-    }
-}
+/// M x, a line of channels each.
+#[repr(align(64))]
+struct Half<const FROM: usize, const TO: usize>([[[f32; LINE]; FROM]; TO]);
 
-#[inline(always)]
-unsafe fn transform_back<S: Simd>(y: [S::V; IN]) -> [S::V; OUT] {
-    // SAFETY: the caller has the instruction set.
-    unsafe {
-        let scaled = |k: f32, a: S::V, b: S::V| S::mul_add(S::splat(k), a, b);
-        let (p, q) = (S::add(y[1], y[2]), S::sub(y[1], y[2]));
-        let (r, s) = (S::add(y[3], y[4]), S::sub(y[3], y[4]));
-        [S::add(y[0], S::add(p, r)), scaled(2.0, s, q), scaled(4.0, r, p), S::add(y[5], scaled(8.0, s, q))]
-    }
-}
-
-#[inline(always)]
-unsafe fn transform_filter<S: Simd>(g: [S::V; 3]) -> [S::V; IN] {
-    // SAFETY: the caller has the instruction set.
-    unsafe {
-        let scaled = |k: f32, a: S::V| S::mul_add(S::splat(k), a, S::splat(0.0));
-        let plus = |k: f32, a: S::V, b: S::V| S::mul_add(S::splat(k), a, b);
-        let sides = scaled(-1.0 / 6.0, S::add(g[0], g[2]));
-        let slope = plus(1.0 / 24.0, g[0], scaled(1.0 / 6.0, g[2]));
-        [
-            scaled(0.25, g[0]),
-            plus(-1.0 / 6.0, g[1], sides),
-            plus(1.0 / 6.0, g[1], sides),
-            plus(1.0 / 12.0, g[1], slope),
-            plus(-1.0 / 12.0, g[1], slope),
-            g[2],
-        ]
-    }
-}
-
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "as below")]
-unsafe fn filters_body<S: Simd>(from: *const f32, count: usize, to: *mut f32, plane: usize) {
-    // SAFETY: as `filters` says.
-    unsafe {
-        for at in (0..count).step_by(S::LANES) {
-            let mut half = [[S::splat(0.0); 3]; IN];
-            for x in 0..3 {
-                let column =
-                    transform_filter::<S>(std::array::from_fn(|y| S::load(from.add((y * 3 + x) * count + at))));
-                for i in 0..IN {
-                    half[i][x] = column[i];
-                }
-            }
-            for i in 0..IN {
-                let row = transform_filter::<S>(half[i]);
-                for j in 0..IN {
-                    S::store(to.add((i * IN + j) * plane + at), row[j]);
-                }
-            }
-        }
-    }
-}
-
+/// M x Mᵀ of a line of channels: `at` says where a value's is, and `put` takes some channels of a result's.
+///
+/// # Safety
+/// The processor has `S`, and what `at` says is good for a line.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "loops over indices are unrolled, and their values stay in registers")]
-unsafe fn input_body<S: Simd>(pointers: &[[*const f32; IN]; IN], channels: usize, v: *mut f32, plane: usize) {
-    // SAFETY: as `input` says.
+unsafe fn both_sides<S: Simd, M: Matrix<FROM, TO>, const FROM: usize, const TO: usize>(
+    half: &mut Half<FROM, TO>,
+    at: impl Fn(usize, usize) -> *const f32,
+    mut put: impl FnMut(usize, usize, usize, S::V),
+) {
+    // SAFETY: the caller vouches for both.
     unsafe {
-        for c in (0..channels).step_by(S::LANES) {
-            let mut half = [[S::splat(0.0); IN]; IN];
-            for j in 0..IN {
-                let column = transform_rows::<S>(std::array::from_fn(|i| S::load(pointers[i][j].add(c))));
-                for i in 0..IN {
-                    half[i][j] = column[i];
+        for j in 0..FROM {
+            for c in (0..LINE).step_by(S::LANES) {
+                let column = M::times::<S>(std::array::from_fn(|i| S::load(at(i, j).add(c))));
+                for i in 0..TO {
+                    S::store(half.0[i][j].as_mut_ptr().add(c), column[i]);
                 }
             }
-            for i in 0..IN {
-                let row = transform_rows::<S>(half[i]);
-                for j in 0..IN {
-                    S::store(v.add((i * IN + j) * plane + c), row[j]);
+            for i in 0..FROM {
+                S::prefetch(at(i, j).wrapping_add(LINE));
+            }
+        }
+        for i in 0..TO {
+            for c in (0..LINE).step_by(S::LANES) {
+                let row = M::times::<S>(std::array::from_fn(|j| S::load(half.0[i][j].as_ptr().add(c))));
+                for j in 0..TO {
+                    put(i, j, c, row[j]);
                 }
             }
         }
@@ -159,40 +113,79 @@ unsafe fn input_body<S: Simd>(pointers: &[[*const f32; IN]; IN], channels: usize
 }
 
 #[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "as above")]
-unsafe fn output_body<S: Simd>(
+unsafe fn input_body<S: Simd, const OUT: usize, const IN: usize>(
+    pixels: &[*const f32],
+    channels: usize,
+    v: *mut f32,
+    plane: usize,
+) where
+    Input<OUT>: Matrix<IN, IN>,
+{
+    let mut half = Half([[[0.0; LINE]; IN]; IN]);
+    let pixels = &pixels[..IN * IN];
+    for line in (0..channels).step_by(LINE) {
+        // SAFETY: as `input` says.
+        unsafe {
+            both_sides::<S, Input<OUT>, IN, IN>(
+                &mut half,
+                |i, j| pixels[i * IN + j].add(line),
+                |i, j, c, value| {
+                    let to = v.add((i * IN + j) * plane + line + c);
+                    S::store(to, value);
+                    if c == 0 {
+                        S::prefetch(to.wrapping_add(LINE));
+                    }
+                },
+            );
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn filters_body<S: Simd, const OUT: usize, const IN: usize>(
+    from: *const f32,
+    count: usize,
+    to: *mut f32,
+    plane: usize,
+) where
+    Filter<OUT>: Matrix<3, IN>,
+{
+    let mut half = Half([[[0.0; LINE]; 3]; IN]);
+    for line in (0..count).step_by(LINE) {
+        // SAFETY: as `filters` says.
+        unsafe {
+            both_sides::<S, Filter<OUT>, 3, IN>(
+                &mut half,
+                |i, j| from.add((i * 3 + j) * count + line),
+                |i, j, c, value| S::store(to.add((i * IN + j) * plane + line + c), value),
+            );
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn output_body<S: Simd, const OUT: usize, const IN: usize>(
     y: *const f32,
     plane: usize,
     columns: Range<usize>,
     to: Target,
-    (row, column): (usize, usize),
     tail: Tail,
-) {
-    // SAFETY: as `output` says.
-    unsafe {
-        let (high, wide) = (OUT.min(to.height - row), OUT.min(to.width - column));
-        for c in columns.clone().step_by(S::LANES) {
-            let mut half = [[S::splat(0.0); IN]; OUT];
-            for j in 0..IN {
-                let from = |i: usize| S::load(y.add((i * IN + j) * plane + c - columns.start));
-                let values = transform_back::<S>(std::array::from_fn(from));
-                for i in 0..OUT {
-                    half[i][j] = values[i];
-                }
-            }
-            for i in 0..OUT {
-                if i >= high {
-                    break;
-                }
-                let values = transform_back::<S>(half[i]);
-                for j in 0..OUT {
-                    if j >= wide {
-                        break;
+) where
+    Output<OUT>: Matrix<IN, OUT>,
+{
+    let mut half = Half([[[0.0; LINE]; IN]; OUT]);
+    for line in columns.clone().step_by(LINE) {
+        // SAFETY: as `output` says.
+        unsafe {
+            both_sides::<S, Output<OUT>, IN, OUT>(
+                &mut half,
+                |i, j| y.add((i * IN + j) * plane + line - columns.start),
+                |i, j, c, value| {
+                    if i < to.high && j < to.wide {
+                        tail.write::<S>(value, line + c, to.out.add(i * to.row + j * to.pixel + line + c));
                     }
-                    let at = to.out.add(((row + i) * to.width + column + j) * to.ldc + c);
-                    tail.write::<S>(values[j], c, at);
-                }
-            }
+                },
+            );
         }
     }
 }
