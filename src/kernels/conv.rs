@@ -1,7 +1,7 @@
 //! Convolutions as matrix products: 1 × 1 and fully connected layers read a map as the matrix that it is, others reach its pixels by pointers.
 
 use super::amx;
-use super::fetch::Fetch;
+use super::fetch::{Fetch, LINE};
 use super::gemm::{ROWS, Tail, Tile, run};
 use super::map::{Buffer, Map, memory};
 use super::packed::{NEAR_ROWS, Packed};
@@ -185,12 +185,19 @@ impl Conv {
                     (row, count, table.map(|(tap, r)| pointer(row + r, tap)).collect())
                 })
                 .collect();
+            // The input's rows that this thread is likely to reach next, from the middle of the filter on; those above were reached before.
+            let next = (task + threads()) * step;
+            let middle = kernel / 2 * (kernel + 1);
+            let strips = (0..stride.min(kernel)).filter(|_| next < rows).map(|y| pointer(next, middle + y * kernel));
+            let lines = step * stride * pixel / LINE;
             for panel in 0..packed.count() {
                 let column = panel * packed.width();
+                let share = panel * lines / packed.count()..(panel + 1) * lines / packed.count();
                 for tap in (0..taps).step_by(group) {
                     let (end, at) = ((tap + group).min(taps), tap * self.input);
                     let next = if end < taps { packed.row(panel, end * self.input) } else { packed.next(panel) };
                     let fetch = Fetch::panel(&packed, (end - tap) * self.input, next);
+                    let fetch = if tap == 0 { fetch.and_strips(strips.clone(), share.clone()) } else { fetch };
                     let tail = tail.at_column(column).part(tap == 0, end == taps);
                     for (row, count, table) in &tiles {
                         // SAFETY: pointers are good for a pixel's channels, the panel has `taps * input` rows, and the rows of C are this

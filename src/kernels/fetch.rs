@@ -1,13 +1,14 @@
 //! Fetching ahead: what is multiplied next is brought near while tiles are made, a line every few steps of their loops. A burst of fetches would
 //! stop the processor about as long as waiting for the lines does.
 
+use std::ops::Range;
 use std::ptr::null;
 
 use super::gemm::ROWS;
 use super::packed::Panels;
 
 /// Values of a cache line.
-const LINE: usize = 16;
+pub(super) const LINE: usize = 16;
 
 /// Lines that a tile fetches: where the first is, and how many values further on each next one.
 #[derive(Clone, Copy)]
@@ -80,6 +81,14 @@ impl Fetch {
             let from = |panel: usize| panel * k.div_ceil(LINE) / panels;
             let (first, end) = (from(panel), from(panel + 1));
             self.parts[2] = self.part(after.a.wrapping_add(first * LINE), lda, rows, end - first);
+        }
+        self
+    }
+
+    /// Besides, these lines of each strip; of two strips at most.
+    pub fn and_strips(mut self, strips: impl Iterator<Item = *const f32>, lines: Range<usize>) -> Self {
+        for (at, i) in strips.zip(1..self.parts.len()) {
+            self.parts[i] = self.part(at.wrapping_add(lines.start * LINE), LINE, lines.len(), 1);
         }
         self
     }
