@@ -1,7 +1,7 @@
 # make demo: from nothing to detections of a real PDF. make test: all tests of the program (training/ has its own). Both install what is missing (Debian).
 PDF ?= samples/amt_handbook_sample.pdf
 
-.PHONY: demo test setup lint sqlx check-api
+.PHONY: demo test setup lint sqlx check-memory check-api
 
 demo: setup
 	cargo build --release --locked --bin app
@@ -18,6 +18,10 @@ lint: setup
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	scripts/with-postgres.sh cargo sqlx prepare --check
+
+# The kernels' tests under AddressSanitizer.
+check-memory:
+	scripts/check-memory.sh
 
 # The API against its own description (schemathesis), and the exports against the tools that read them.
 check-api: setup

@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.."
 scripts/kernels-crate.sh target/asan
 cd target/asan
 WITHOUT_ARENA=1 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address \
-  cargo test --quiet --target x86_64-unknown-linux-gnu --target-dir target --test kernels
+  cargo test --quiet --target x86_64-unknown-linux-gnu --target-dir target --lib --test kernels

@@ -58,7 +58,7 @@ pub struct Options {
     pub isa: Isa,
     /// Winograd's transform, which takes a quarter of the multiplications.
     pub winograd: bool,
-    /// Whether Winograd's filters are kept as they are transformed, in four times their memory, rather than transformed anew at each use.
+    /// Whether Winograd's filters are kept as they are transformed, in four to seven times their memory, rather than transformed anew at each use.
     pub keep: bool,
     /// bf16 where the instruction set multiplies it faster than f32: AMX does.
     pub bf16: bool,

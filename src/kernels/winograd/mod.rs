@@ -67,9 +67,12 @@ impl Winograd {
 
     /// `tail` holds for the result; both maps have the same size.
     pub fn run(&self, x: &Map, out: &mut Map, tail: Tail) {
-        let grid = Grid::best(self.isa, x);
+        self.run_on(&Grid::best(self.isa, x), x, out, tail);
+    }
+
+    fn run_on(&self, grid: &Grid, x: &Map, out: &mut Map, tail: Tail) {
         let size = grid.size;
-        let plan = Plan::new(self.isa, &grid, self.input, self.output);
+        let plan = Plan::new(self.isa, grid, self.input, self.output);
         let mut space = None;
         let filters: &[f32] = match &self.kept {
             Some(kept) => kept[usize::from(size == Size::Six)].get_or_init(|| {
@@ -88,7 +91,7 @@ impl Winograd {
         let (pixel, row) = (out.stride, out.stride * grid.width);
         let target = Shared::new(out.data_mut());
         // SAFETY: `v` is good for the tile's channels in all planes.
-        let input = |tile: usize, v: *mut f32| unsafe { self.transform_input(x, &grid, tile, v, strip.v_plane) };
+        let input = |tile: usize, v: *mut f32| unsafe { self.transform_input(x, grid, tile, v, strip.v_plane) };
         let output = |tile: usize, y: *const f32, columns: Range<usize>| {
             let (image, top, left) = grid.at(tile);
             let out = target.at((image * grid.height + top) * row + left * pixel).get();
@@ -220,5 +223,46 @@ impl Winograd {
         }
         // SAFETY: each pointer is good for a pixel, `v` for as many values in each plane, and the processor has the instruction set.
         unsafe { transform::input(self.isa, grid.size, &pixels, self.input, v, plane) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::map::Pool;
+    use super::*;
+
+    /// Tiles of either size give the same, of maps of any size; those of four are compared with plain loops in tests/kernels.
+    #[test]
+    fn sizes_agree() {
+        let (pool, mut seed) = (Pool::without_arena(), 1u64);
+        let mut next = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize
+        };
+        for round in 0..1000 {
+            let isa = Isa::available()[round % Isa::available().len()];
+            let most = if round % 20 == 0 { 90 } else { 20 };
+            let (count, height, width) = (1 + next() % 2, 1 + next() % most, 1 + next() % most);
+            let (input, output) = (1 + next() % 70, 1 + next() % 140);
+            let mut value = || next() as f32 / (1u64 << 30) as f32 - 1.0;
+            let weight: Vec<f32> = (0..output * input * 9).map(|_| value()).collect();
+            let bias: Vec<f32> = (0..output).map(|_| value()).collect();
+            let (mut x, mut out) = (pool.map(count, height, width, input), pool.map(count, height, width, output));
+            for map in [&mut x, &mut out] {
+                map.data_mut().iter_mut().for_each(|v| *v = value());
+            }
+            let (relu, add, keep) = (next() % 2 == 0, next() % 2 == 0, next() % 2 == 0);
+            let winograd = Winograd::new(isa, keep, input, output, &weight);
+            let bias = Buffer::of_channels(output, &bias);
+            let [four, six] = [Size::Four, Size::Six].map(|size| {
+                let mut out = out.duplicate();
+                let tail = Tail::of(&out, &bias, add, relu);
+                winograd.run_on(&Grid::new(size, &x), &x, &mut out, tail);
+                out
+            });
+            let off = four.data().iter().zip(six.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let scale = ((input * 9) as f32).sqrt() + 1.0;
+            assert!(off < 1e-4 * scale, "{} {x:?} to {output}: {off} of {scale}", isa.name());
+        }
     }
 }

@@ -32,7 +32,7 @@ pub(super) unsafe fn input(isa: Isa, size: Size, pixels: &[*const f32], channels
 /// G g Gᵀ of `count` filters, whose nine values lie `count` apart, each point to a plane of `to`.
 ///
 /// # Safety
-/// `from` is good for nine times `count` values, a multiple of 16, `to` for `count` in each plane, and the processor has `isa`.
+/// `from` is good for nine times `count` values, a multiple of a panel's width, `to` for `count` in each plane, and the processor has `isa`.
 #[rustfmt::skip]
 pub(super) unsafe fn filters(isa: Isa, size: Size, from: *const f32, count: usize, to: *mut f32, plane: usize) {
     // SAFETY: as above.
@@ -77,21 +77,22 @@ pub(super) struct Target {
 #[repr(align(64))]
 struct Half<const FROM: usize, const TO: usize>([[[f32; LINE]; FROM]; TO]);
 
-/// M x Mᵀ of a line of channels: `at` says where a value's is, and `put` takes some channels of a result's.
+/// M x Mᵀ of so many channels of a line: `at` says where a value's is, and `put` takes some channels of a result's.
 ///
 /// # Safety
-/// The processor has `S`, and what `at` says is good for a line.
+/// The processor has `S`, and what `at` says is good for the channels.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "loops over indices are unrolled, and their values stay in registers")]
 unsafe fn both_sides<S: Simd, M: Matrix<FROM, TO>, const FROM: usize, const TO: usize>(
     half: &mut Half<FROM, TO>,
+    channels: usize,
     at: impl Fn(usize, usize) -> *const f32,
     mut put: impl FnMut(usize, usize, usize, S::V),
 ) {
     // SAFETY: the caller vouches for both.
     unsafe {
         for j in 0..FROM {
-            for c in (0..LINE).step_by(S::LANES) {
+            for c in (0..channels).step_by(S::LANES) {
                 let column = M::times::<S>(std::array::from_fn(|i| S::load(at(i, j).add(c))));
                 for i in 0..TO {
                     S::store(half.0[i][j].as_mut_ptr().add(c), column[i]);
@@ -102,7 +103,7 @@ unsafe fn both_sides<S: Simd, M: Matrix<FROM, TO>, const FROM: usize, const TO: 
             }
         }
         for i in 0..TO {
-            for c in (0..LINE).step_by(S::LANES) {
+            for c in (0..channels).step_by(S::LANES) {
                 let row = M::times::<S>(std::array::from_fn(|j| S::load(half.0[i][j].as_ptr().add(c))));
                 for j in 0..TO {
                     put(i, j, c, row[j]);
@@ -128,6 +129,7 @@ unsafe fn input_body<S: Simd, const OUT: usize, const IN: usize>(
         unsafe {
             both_sides::<S, Input<OUT>, IN, IN>(
                 &mut half,
+                LINE,
                 |i, j| pixels[i * IN + j].add(line),
                 |i, j, c, value| {
                     let to = v.add((i * IN + j) * plane + line + c);
@@ -156,6 +158,7 @@ unsafe fn filters_body<S: Simd, const OUT: usize, const IN: usize>(
         unsafe {
             both_sides::<S, Filter<OUT>, 3, IN>(
                 &mut half,
+                LINE.min(count - line),
                 |i, j| from.add((i * 3 + j) * count + line),
                 |i, j, c, value| S::store(to.add((i * IN + j) * plane + line + c), value),
             );
@@ -179,6 +182,7 @@ unsafe fn output_body<S: Simd, const OUT: usize, const IN: usize>(
         unsafe {
             both_sides::<S, Output<OUT>, IN, OUT>(
                 &mut half,
+                LINE,
                 |i, j| y.add((i * IN + j) * plane + line - columns.start),
                 |i, j, c, value| {
                     if i < to.high && j < to.wide {
