@@ -7,11 +7,9 @@ use std::ops::Range;
 
 use super::matrices::{Filter, Input, Matrix, Output, Size};
 use crate::kernels::dispatch::for_vectors;
+use crate::kernels::fetch::LINE;
 use crate::kernels::gemm::Tail;
 use crate::kernels::simd::{Isa, Simd};
-
-/// Channels of a cache line.
-const LINE: usize = 16;
 
 /// Bᵀ d B of the tile whose pixels' channels are at `pixels`, row by row; each point to a plane of `v`.
 ///
