@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use apalis::prelude::*;
 use apalis_postgres::PostgresStorage;
+use sqlx::PgPool;
 
 use super::{Act, Begun, bare, config, count, handle, push, quick, statuses, work};
 use crate::common::TestApp;
@@ -40,17 +41,30 @@ async fn attempts_keep_a_distance() {
     let (pool, begun) = (bare().await, Begun::default());
     push(&pool, "q", Act::Fail, 0, 0..1).await;
     let worker = work(&pool, "w", config(), &begun);
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    assert_eq!((count(&begun), statuses(&pool).await), (5, vec![("Failed".to_owned(), 5)]), "mended?");
+    failed(&pool, &begun, 5, Duration::from_secs(12)).await;
     worker.abort();
 
     let (app, begun) = (TestApp::new().await, Begun::default());
     push(&app.pool, "webhooks", Act::Fail, 0, 0..1).await;
     let worker = work(&app.pool, "w", config().queue("webhooks"), &begun);
-    tokio::time::sleep(Duration::from_secs(4)).await;
     // At once, and after 1 s; the third is 16 s later.
+    failed(&app.pool, &begun, 2, Duration::from_secs(12)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!((count(&begun), statuses(&app.pool).await), (2, vec![("Failed".to_owned(), 2)]));
     worker.abort();
+}
+
+/// Waits for the only job to have failed so often.
+async fn failed(pool: &PgPool, begun: &Begun, times: i32, limit: Duration) {
+    let started = Instant::now();
+    loop {
+        let got = (count(begun), statuses(pool).await);
+        if got == (times as usize, vec![("Failed".to_owned(), times)]) {
+            return;
+        }
+        assert!(started.elapsed() < limit, "not {times} times: {got:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Fault 5: what is not announced is not seen before the next heartbeat, half a minute later; only insertions of what is due are announced.
