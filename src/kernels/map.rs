@@ -40,7 +40,7 @@ unsafe impl Sync for Buffer {}
 impl Buffer {
     pub fn zeroed(len: usize) -> Self {
         let layout = Self::layout(len);
-        // SAFETY: the layout is not empty, and zero bytes are f32 values.
+        // SAFETY: the layout is not empty.
         let data = unsafe { alloc(layout) }.cast::<f32>();
         if data.is_null() {
             handle_alloc_error(layout);
@@ -50,7 +50,7 @@ impl Buffer {
             // SAFETY: the range is ours; the advice changes no content, and may be refused.
             unsafe { libc::madvise(data.cast(), layout.size(), libc::MADV_HUGEPAGE) };
         }
-        // SAFETY: so many values were allocated.
+        // SAFETY: so many values were allocated, and zero bytes are f32 values.
         unsafe { data.write_bytes(0, len) };
         Self { data, len }
     }

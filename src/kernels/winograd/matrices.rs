@@ -116,12 +116,11 @@ impl Matrix<8, 8> for Input<6> {
     unsafe fn times<S: Simd>(d: [S::V; 8]) -> [S::V; 8] {
         unsafe {
             // Of each pair of points ±p: the even and the odd part.
-            let pair = |even: S::V, odd: S::V| [S::add(even, odd), S::sub(even, odd)];
             let even = |two: f32, four: f32| plus::<S>(two, d[2], plus::<S>(four, d[4], d[6]));
             let odd = |one: f32, five: f32| plus::<S>(one, d[1], plus::<S>(five, d[5], times::<S>(-2.5, d[3])));
-            let [a, b] = pair(even(1.0, -4.25), S::add(d[1], plus::<S>(-4.25, d[3], d[5])));
-            let [c, e] = pair(even(0.25, -1.25), odd(0.5, 2.0));
-            let [f, g] = pair(even(4.0, -5.0), odd(2.0, 0.5));
+            let [a, b] = sum_and_difference::<S>(even(1.0, -4.25), S::add(d[1], plus::<S>(-4.25, d[3], d[5])));
+            let [c, e] = sum_and_difference::<S>(even(0.25, -1.25), odd(0.5, 2.0));
+            let [f, g] = sum_and_difference::<S>(even(4.0, -5.0), odd(2.0, 0.5));
             [
                 plus::<S>(5.25, S::sub(d[4], d[2]), S::sub(d[0], d[6])),
                 a,

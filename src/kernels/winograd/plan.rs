@@ -13,7 +13,6 @@ const SKEW: usize = 80;
 const FILTERS: usize = 40;
 
 /// Where a map's tiles are.
-#[derive(Clone, Copy)]
 pub(super) struct Grid {
     pub size: Size,
     pub height: usize,

@@ -66,7 +66,7 @@ pub(super) struct Target {
     /// From a pixel to the next, and from a row.
     pub pixel: usize,
     pub row: usize,
-    /// Pixels of the tile that the map has.
+    /// Pixels from there to the map's edges.
     pub high: usize,
     pub wide: usize,
 }
