@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::amx::{self, Form};
 use super::arena::Arena;
+use super::parallel::{Shared, for_each};
 
 const CHANNEL_ALIGN: usize = 16;
 const CACHE_LINE: usize = 64;
@@ -39,6 +40,30 @@ unsafe impl Sync for Buffer {}
 
 impl Buffer {
     pub fn zeroed(len: usize) -> Self {
+        let data = Self::reserve(len);
+        // SAFETY: so many values were allocated, and zero bytes are f32 values.
+        unsafe { data.write_bytes(0, len) };
+        Self { data, len }
+    }
+
+    /// Calls `fill` for every chunk of so many zeros; by all threads, since most of the time goes into memory that nobody had before.
+    pub fn of_chunks(len: usize, chunk: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
+        let data = Self::reserve(len);
+        let target = Shared::to(data);
+        for_each(len.div_ceil(chunk), |i| {
+            let (data, count) = (target.at(i * chunk).get(), chunk.min(len - i * chunk));
+            // SAFETY: so many values were allocated, of which this chunk is this task's alone; zero bytes are f32 values.
+            let values = unsafe {
+                data.write_bytes(0, count);
+                std::slice::from_raw_parts_mut(data, count)
+            };
+            fill(i, values);
+        });
+        Self { data, len }
+    }
+
+    /// Memory for so many values, which nobody has written yet.
+    fn reserve(len: usize) -> *mut f32 {
         let layout = Self::layout(len);
         // SAFETY: the layout is not empty.
         let data = unsafe { alloc(layout) }.cast::<f32>();
@@ -50,9 +75,7 @@ impl Buffer {
             // SAFETY: the range is ours; the advice changes no content, and may be refused.
             unsafe { libc::madvise(data.cast(), layout.size(), libc::MADV_HUGEPAGE) };
         }
-        // SAFETY: so many values were allocated, and zero bytes are f32 values.
-        unsafe { data.write_bytes(0, len) };
-        Self { data, len }
+        data
     }
 
     /// One value a channel, and zeros up to the stride.

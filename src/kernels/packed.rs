@@ -2,8 +2,6 @@
 
 use std::ptr::null;
 
-use rayon::prelude::*;
-
 use super::map::{Buffer, channel_stride};
 use super::simd::Isa;
 
@@ -21,8 +19,7 @@ pub(super) struct Packed {
 impl Packed {
     pub fn new(isa: Isa, k: usize, n: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
         let width = isa.tile_width();
-        let mut data = Buffer::zeroed(Panels::values(isa, k, n));
-        data.par_chunks_exact_mut((k * width).max(1)).enumerate().for_each(|(panel, data)| {
+        let data = Buffer::of_chunks(Panels::values(isa, k, n), (k * width).max(1), |panel, data| {
             for (row, data) in data.chunks_exact_mut(width).enumerate() {
                 for (column, value) in (panel * width..n).zip(data) {
                     *value = at(row, column);

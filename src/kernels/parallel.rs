@@ -33,7 +33,11 @@ unsafe impl Sync for Shared {}
 
 impl Shared {
     pub fn new(data: &mut [f32]) -> Self {
-        Self(data.as_mut_ptr())
+        Self::to(data.as_mut_ptr())
+    }
+
+    pub fn to(data: *mut f32) -> Self {
+        Self(data)
     }
 
     /// The same, further on.

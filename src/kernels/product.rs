@@ -24,9 +24,12 @@ impl Blocking {
         let (near, steps) = if wide { (96 << 10, 512) } else { (24 << 10, NEAR_ROWS) };
         let some = (256 / width).max(1);
         if k * all * width * size_of::<f32>() > 8 << 20 {
-            // B comes from memory, so it is read few times, by many rows at once.
-            let (rows, k) = if wide { (384, 1024) } else { (168, steps) };
-            return Self { rows, k, panels: some };
+            // B comes from memory, so it is read few times, by as many rows at once as leave work for all threads.
+            let (mut count, k) = if wide { (384, 1024) } else { (168, steps) };
+            while count > 48 && rows.div_ceil(count) * all.div_ceil(some) < 4 * threads() {
+                count /= 2;
+            }
+            return Self { rows: count, k, panels: some };
         }
         let k = k.div_ceil(k.div_ceil(steps));
         let mut count = (near / k).clamp(48, 192) / ROWS * ROWS;

@@ -1,9 +1,11 @@
 //! Box and mask heads on the CPU.
 
+use candle_core::Tensor;
+
 use super::super::Result;
 use super::super::boxes::Box2;
 use super::super::fpn::STRIDES;
-use super::super::layers::Conv;
+use super::super::layers::{Conv, with_values};
 use super::super::pooler::{Pooler, by_level};
 use super::super::roi_heads::{self, Instances, MASK_CHUNK, Selection};
 use super::super::rpn::Proposals;
@@ -108,28 +110,28 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
 
 /// Layers of the same inputs as one. With `cells`, inputs come as so many cells of aligned channels, and the weights as channels of cells.
 fn linear(layers: &[&candle_nn::Linear], cells: Option<usize>, options: Options) -> Result<Linear> {
-    let (mut weights, mut bias, mut inputs) = (vec![], vec![], 0);
+    let weights = layers.iter().map(|layer| layer.weight()).collect::<Vec<_>>();
+    let mut bias = vec![];
     for layer in layers {
-        let weight = layer.weight();
-        let (outputs, columns) = weight.dims2()?;
-        inputs = columns;
-        weights.extend(weight.flatten_all()?.to_vec1::<f32>()?);
-        bias.extend(match layer.bias() {
-            Some(bias) => bias.to_vec1::<f32>()?,
-            None => vec![0.0; outputs],
-        });
+        match layer.bias() {
+            Some(values) => bias.extend(values.to_vec1::<f32>()?),
+            None => bias.resize(bias.len() + layer.weight().dim(0)?, 0.0),
+        }
     }
-    let outputs = bias.len();
-    let Some(cells) = cells else {
-        return Ok(Linear::new(options, inputs, outputs, &bias, |k, o| weights[o * inputs + k]));
-    };
-    let channels = inputs / cells;
-    let stride = channel_stride(channels);
-    let at = |k: usize, o: usize| match k % stride {
-        c if c < channels => weights[o * inputs + c * cells + k / stride],
-        _ => 0.0,
-    };
-    Ok(Linear::new(options, cells * stride, outputs, &bias, at))
+    let weight = Tensor::cat(&weights, 0)?;
+    let (outputs, inputs) = weight.dims2()?;
+    with_values(&weight, |weight| {
+        let Some(cells) = cells else {
+            return Linear::new(options, inputs, outputs, &bias, |k, o| weight[o * inputs + k]);
+        };
+        let channels = inputs / cells;
+        let stride = channel_stride(channels);
+        let at = |k: usize, o: usize| match k % stride {
+            c if c < channels => weight[o * inputs + c * cells + k / stride],
+            _ => 0.0,
+        };
+        Linear::new(options, cells * stride, outputs, &bias, at)
+    })
 }
 
 #[derive(Debug)]
@@ -147,17 +149,17 @@ pub(super) struct MaskHead {
 impl MaskHead {
     pub fn pack(head: roi_heads::MaskHead, options: Options) -> Result<Self> {
         let roi_heads::MaskHead { pooler, convs, deconv, predictor, class_agnostic } = head;
-        let weight = deconv.weight();
-        let (inputs, outputs, _, _) = weight.dims4()?;
-        let weight = weight.flatten_all()?.to_vec1::<f32>()?;
+        let (inputs, outputs, _, _) = deconv.weight().dims4()?;
         let bias = deconv.bias().map(|b| b.to_vec1::<f32>()).transpose()?.unwrap_or_else(|| vec![0.0; outputs]);
         let width = channel_stride(outputs);
         let padded: Vec<f32> = (0..4 * width).map(|o| bias.get(o % width).copied().unwrap_or(0.0)).collect();
-        let at = |k: usize, o: usize| match o % width {
-            channel if channel < outputs => weight[(k * outputs + channel) * 4 + o / width],
-            _ => 0.0,
-        };
-        let deconv = Linear::new(options, inputs, 4 * width, &padded, at);
+        let deconv = with_values(deconv.weight(), |weight| {
+            let at = |k: usize, o: usize| match o % width {
+                channel if channel < outputs => weight[(k * outputs + channel) * 4 + o / width],
+                _ => 0.0,
+            };
+            Linear::new(options, inputs, 4 * width, &padded, at)
+        })?;
         let predictor = with_filters(&predictor, |f| {
             let at = |k: usize, o: usize| if k < f.input { f.weight[o * f.input + k] } else { 0.0 };
             Linear::new(options, width, f.output, f.bias, at)

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::super::Result;
-use super::super::layers::Conv;
+use super::super::layers::{Conv, with_values};
 use crate::kernels::{self, Filters, Map, Options, Then, channel_stride};
 
 #[derive(Debug)]
@@ -55,12 +55,10 @@ impl Layer {
 
 /// Hands a convolution's weights over as slices; a missing bias is empty.
 pub(super) fn with_filters<T>(conv: &Conv, f: impl FnOnce(&Filters<'_>) -> T) -> Result<T> {
-    let weight = conv.conv.weight();
-    let (output, input, kernel, _) = weight.dims4()?;
-    let weight = weight.flatten_all()?.to_vec1::<f32>()?;
+    let (output, input, kernel, _) = conv.conv.weight().dims4()?;
     let bias = conv.conv.bias().map(|b| b.to_vec1::<f32>()).transpose()?.unwrap_or_default();
     let stride = conv.conv.config().stride;
-    Ok(f(&Filters { weight: &weight, bias: &bias, input, output, kernel, stride }))
+    with_values(conv.conv.weight(), |weight| f(&Filters { weight, bias: &bias, input, output, kernel, stride }))
 }
 
 /// [n, H, W, C] → [n, C, H, W].
