@@ -39,6 +39,7 @@ pub struct WorkerSettings {
 }
 
 /// What apalis calls an orphan: never in practice, since the reaper knows better who is dead.
+/// The heartbeat also wakes a worker that apalis left asleep, as it does where a fetch takes as long as `POLL`.
 const APALIS_HEARTBEAT: Duration = Duration::from_secs(5);
 const APALIS_MISSED_HEARTBEATS: usize = 17_280;
 

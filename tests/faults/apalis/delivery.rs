@@ -6,7 +6,7 @@ use apalis::prelude::*;
 use apalis_postgres::PostgresStorage;
 use sqlx::PgPool;
 
-use super::{Act, Begun, bare, config, count, handle, push, quick, statuses, work};
+use super::{Act, Begun, awake, bare, config, count, handle, push, quick, statuses, work};
 use crate::common::TestApp;
 use crate::common::pdf::pages;
 
@@ -40,14 +40,14 @@ async fn jobs_in_the_buffer_do_not_run_twice() {
 async fn attempts_keep_a_distance() {
     let (pool, begun) = (bare().await, Begun::default());
     push(&pool, "q", Act::Fail, 0, 0..1).await;
-    let worker = work(&pool, "w", config(), &begun);
+    let worker = work(&pool, "w", awake(), &begun);
     // If they do not, it is mended.
     failed(&pool, &begun, 5).await;
     worker.abort();
 
     let (app, begun) = (TestApp::new().await, Begun::default());
     push(&app.pool, "webhooks", Act::Fail, 0, 0..1).await;
-    let worker = work(&app.pool, "w", config().queue("webhooks"), &begun);
+    let worker = work(&app.pool, "w", awake().queue("webhooks"), &begun);
     // At once, and after 1 s; the third is 16 s later.
     failed(&app.pool, &begun, 2).await;
     tokio::time::sleep(Duration::from_secs(3)).await;

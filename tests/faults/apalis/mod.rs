@@ -65,6 +65,12 @@ fn quick() -> Config {
     config().heartbeat_interval(Duration::from_millis(500)).missed_heartbeats(3)
 }
 
+/// Wakes what apalis leaves asleep where a fetch takes as long as the interval of its polls, as docreader's own heartbeats do: the interval that
+/// is over then is replaced by one that wakes nobody.
+fn awake() -> Config {
+    config().heartbeat_interval(Duration::from_secs(1)).missed_heartbeats(60)
+}
+
 async fn push(pool: &PgPool, queue: &str, act: Act, ms: u64, jobs: std::ops::Range<usize>) {
     for number in jobs {
         let insert = "insert into apalis.jobs (id, job_type, job, max_attempts)
