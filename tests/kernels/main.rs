@@ -16,6 +16,20 @@ fn pool() -> Pool {
     if std::env::var_os("WITHOUT_ARENA").is_some() { Pool::without_arena() } else { Pool::default() }
 }
 
+/// All instruction sets of this processor; for an emulator, one (`ONLY=avx512`, scripts/check-avx512.sh).
+fn isas() -> Vec<Isa> {
+    let only = std::env::var("ONLY").ok();
+    let isas = Isa::available().iter().filter(|isa| only.as_ref().is_none_or(|name| name == isa.name()));
+    let isas: Vec<_> = isas.copied().collect();
+    assert!(!isas.is_empty(), "this processor has no {only:?}");
+    isas
+}
+
+/// How many shapes of so many: for an emulator, fewer (`FEWER=16`: a sixteenth).
+fn some(count: usize) -> usize {
+    count.div_ceil(std::env::var("FEWER").map_or(1, |by| by.parse().unwrap()))
+}
+
 /// The same numbers in each run.
 struct Random(u64);
 
@@ -101,9 +115,9 @@ fn tolerance(layer: &impl std::fmt::Debug, bf16: bool) -> f64 {
 #[test]
 fn convolutions_of_any_shape() {
     let (mut random, pool) = (Random(1), pool());
-    for &isa in Isa::available() {
+    for isa in isas() {
         let mut worst_bf16 = 0f64;
-        for _ in 0..1000 {
+        for _ in 0..some(1000) {
             let (kernel, stride) = [(1, 1), (1, 2), (3, 1), (3, 1), (3, 2)][random.within(0..=4)];
             let (input, output) = (random.within(1..=70), random.within(1..=140));
             let (count, height, width) = (random.within(1..=2), random.within(1..=13), random.within(1..=13));
@@ -150,7 +164,7 @@ fn large_maps() {
         (301, 405, 5, 144, (1, 2)),
         (301, 405, 70, 144, (3, 2)),
     ];
-    for &isa in Isa::available() {
+    for isa in isas() {
         for ((height, width, input, output, (kernel, stride)), add) in
             cases.iter().flat_map(|&c| [(c, false), (c, true)])
         {
@@ -180,7 +194,7 @@ fn large_maps() {
 #[test]
 fn split_maps() {
     let (mut random, pool) = (Random(7), pool());
-    for _ in 0..500 {
+    for _ in 0..some(500) {
         let (kernel, stride) = [(1, 1), (1, 2), (3, 1), (3, 2)][random.within(0..=3)];
         let (input, between, output) = (random.within(32..=140), random.within(32..=140), random.within(32..=140));
         let (count, height, width) = (random.within(1..=2), random.within(1..=13), random.within(1..=13));
@@ -222,11 +236,11 @@ fn split_maps() {
 #[test]
 fn fully_connected_of_any_shape() {
     let (mut random, pool) = (Random(3), pool());
-    for &isa in Isa::available() {
+    for isa in isas() {
         // The last two have weights so large that they are read in another order.
         let mut shapes: Vec<_> =
-            (0..60).map(|_| (random.within(0..=50), random.within(1..=1500), random.within(1..=200))).collect();
-        shapes.extend([(9, 2100, 1030), (70, 2100, 1030)]);
+            (0..some(60)).map(|_| (random.within(0..=50), random.within(1..=1500), random.within(1..=200))).collect();
+        shapes.extend([(9, 2100, 1030), (70, 2100, 1030)].into_iter().take(some(2)));
         for (rows, input, output) in shapes {
             let x = random.map(&pool, rows, 1, 1, input);
             let (weight, bias) = (random.values(output * input), random.values(output));
@@ -247,8 +261,8 @@ fn fully_connected_of_any_shape() {
 #[test]
 fn the_first_layer() {
     let (mut random, pool) = (Random(4), pool());
-    for &isa in Isa::available() {
-        for _ in 0..40 {
+    for isa in isas() {
+        for _ in 0..some(40) {
             let (height, width, output) = (random.within(1..=40), random.within(1..=40), random.within(1..=70));
             let (weight, bias) = (random.values(output * 147), random.values(output));
             let filters = Filters { weight: &weight, bias: &bias, input: 3, output, kernel: 7, stride: 2 };
@@ -277,7 +291,7 @@ fn the_first_layer() {
 #[test]
 fn pooling_and_the_pyramid() {
     let (mut random, pool) = (Random(5), pool());
-    for _ in 0..200 {
+    for _ in 0..some(200) {
         let (count, height, width) = (random.within(1..=2), random.within(1..=20), random.within(1..=20));
         let channels = random.within(1..=40);
         let x = random.map(&pool, count, height, width, channels);
@@ -326,8 +340,8 @@ fn sampled(x: &Map, roi: [f32; 4], op: &kernels::RoiAlign, cell: (usize, usize),
 #[test]
 fn regions_are_pooled() {
     let (mut random, pool) = (Random(6), pool());
-    for &isa in Isa::available() {
-        for _ in 0..100 {
+    for isa in isas() {
+        for _ in 0..some(100) {
             let (height, width, channels) = (random.within(1..=30), random.within(1..=30), random.within(1..=150));
             let x = random.map(&pool, 1, height, width, channels);
             let mut rois = vec![];
