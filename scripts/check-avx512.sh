@@ -67,10 +67,10 @@ echo c >go
 rm -f console.log pid
 TERM=xterm timeout -s KILL 3000 script -qec 'echo $$ >pid; exec bochs -q -f bochsrc -rc go' /dev/null </dev/null >screen.log 2>&1 &
 emulator=$!
-trap 'kill -KILL "$(cat pid)" $shown 2>/dev/null || true' EXIT
 touch console.log
 tail -f console.log &
 shown=$!
+trap 'kill -KILL "$(cat pid)" $shown 2>/dev/null || true' EXIT
 until grep -aq "^The tests ended" console.log; do
   kill -0 $emulator 2>/dev/null || { echo "Bochs ended; see bochs.log and screen.log in $PWD" >&2; exit 1; }
   sleep 2

@@ -1,6 +1,6 @@
 //! Convolutions with the norms that Detectron2 puts behind them.
 
-use candle_core::{Device, Module, Storage, Tensor};
+use candle_core::{Module, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, GroupNorm, VarBuilder};
 
 use super::{Error, Result};
@@ -87,15 +87,5 @@ impl Conv {
             Some(norm) => norm.forward(&x)?,
             None => x,
         })
-    }
-}
-
-/// Calls `f` with a tensor's values in order, which are copied only where they do not lie so in memory.
-pub(super) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
-    let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
-    let (storage, layout) = tensor.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(storage), Some((from, to))) => Ok(f(&storage.as_slice::<f32>()?[from..to])),
-        _ => Err(candle_core::Error::Msg("a tensor that is not in memory".into()).into()),
     }
 }

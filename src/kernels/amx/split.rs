@@ -2,8 +2,6 @@
 
 use std::arch::x86_64::*;
 
-use rayon::prelude::*;
-
 use super::tile::{Form, SIDE, STEP, TILE};
 use crate::kernels::map::{Buffer, channel_stride};
 
@@ -163,8 +161,7 @@ impl Packed {
     pub fn new(form: Form, steps: usize, columns: usize, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
         // Two bf16 where the buffer has an f32.
         let part = form.b_step() / 2;
-        let mut data = Buffer::zeroed(columns.div_ceil(SIDE) * steps * part);
-        data.par_chunks_exact_mut(part).enumerate().for_each(|(i, part)| {
+        let data = Buffer::of_chunks(columns.div_ceil(SIDE) * steps * part, part, |i, part| {
             let (panel, step) = (i / steps, i % steps);
             // SAFETY: the same bytes, as values that may be any.
             let part = unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast::<u16>(), form.b_step()) };

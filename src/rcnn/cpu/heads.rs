@@ -5,12 +5,12 @@ use candle_core::Tensor;
 use super::super::Result;
 use super::super::boxes::Box2;
 use super::super::fpn::STRIDES;
-use super::super::layers::{Conv, with_values};
+use super::super::layers::Conv;
 use super::super::pooler::{Pooler, by_level};
 use super::super::roi_heads::{self, Instances, MASK_CHUNK, Selection};
 use super::super::rpn::Proposals;
 use super::Watch;
-use super::layer::{Layer, with_filters};
+use super::layer::{Layer, with_filters, with_values};
 use crate::kernels::{self, Filters, Isa, Linear, Map, Options, Then, channel_stride, roi_align};
 
 /// How many RoIs the box head takes at once: few enough to bound their memory, and enough that its weights are not read too often.

@@ -1,9 +1,9 @@
 //! A convolution of the network on the CPU: by the kernels where they have it, by candle where they do not.
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Storage, Tensor};
 
 use super::super::Result;
-use super::super::layers::{Conv, with_values};
+use super::super::layers::Conv;
 use crate::kernels::{self, Filters, Map, Options, Then, channel_stride};
 
 #[derive(Debug)]
@@ -61,6 +61,16 @@ pub(super) fn with_filters<T>(conv: &Conv, f: impl FnOnce(&Filters<'_>) -> T) ->
     with_values(conv.conv.weight(), |weight| f(&Filters { weight, bias: &bias, input, output, kernel, stride }))
 }
 
+/// Calls `f` with a tensor's values in order, which are copied only where they do not lie so in memory.
+pub(super) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(storage), Some((from, to))) => Ok(f(&storage.as_slice::<f32>()?[from..to])),
+        _ => Err(candle_core::Error::Msg("a tensor that is not in memory".into()).into()),
+    }
+}
+
 /// [n, H, W, C] → [n, C, H, W].
 fn to_tensor(x: &Map) -> Result<Tensor> {
     let padded = Tensor::from_slice(x.data(), (x.count, x.height, x.width, x.stride), &Device::Cpu)?;
@@ -71,6 +81,6 @@ fn from_tensor(t: &Tensor, like: &Map) -> Result<Map> {
     let (count, channels, height, width) = t.dims4()?;
     let mut map = like.pool().map(count, height, width, channels);
     let t = t.permute((0, 2, 3, 1))?.pad_with_zeros(3, 0, map.stride - channels)?;
-    map.data_mut().copy_from_slice(&t.flatten_all()?.to_vec1::<f32>()?);
+    with_values(&t, |values| map.data_mut().copy_from_slice(values))?;
     Ok(map)
 }
