@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from . import photos
+from . import figures, photos
 from .charts import Charts
 from .drawings import Drawings
 from .formulas import Formula
@@ -179,22 +179,38 @@ class Doc:
         return self.charts.make(width, height) if kind == "chart" else self.drawings.make(width, height)
 
     def figure(self, width: float, height: float, captioned: float = 0.75, kind: str | None = None) -> str:
-        """A figure in a column of `width`; several pictures side by side are one figure each."""
+        """A figure in a column of `width`: a picture, several panels, a frame; or two figures with a caption each side by side."""
         rng = self.rng
         w = width if rng.random() < 0.5 else width * rng.uniform(0.5, 1)
         h = min(height, w * rng.uniform(0.35, 1.0))
-        if rng.random() < 0.1 and width > 300:
-            half = (width - 14) / 2
-            h = min(height, half * rng.uniform(0.5, 0.9))
-            pictures = "".join(f"<div data-l=figure>{self.picture(half, h, kind)}</div>" for _ in range(2))
-            body = f"<div style='display:flex;gap:14px'>{pictures}</div>"
+        make = rng.choices(["picture", "panels", "frame", "inset", "scheme", "pair", "beside"], [56, 17, 10, 3, 4, 4, 6])[0]
+        if make in ("pair", "beside") and width > 330:
+            return self.pair(width, height, kind) if make == "pair" else self.beside(width, height, kind)
+        if make == "panels":
+            w = width if rng.random() < 0.8 else w
+            body = figures.panels(self, w, height, kind)
+        elif make == "inset" and w > 200:
+            body = figures.inset(self, w, h)
+        elif make == "scheme" and not kind:
+            body = figures.scheme(self, w, h)
         else:
-            if width > 330 and rng.random() < 0.1:
-                return self.beside(width, height, kind)
-            margin = rng.choice(["0 auto", "0 auto", "0"])
-            body = f"<div style='width:{w:.0f}px;margin:{margin}' data-l=figure>{self.picture(w, h, kind)}</div>"
+            body = self.picture(w, h, kind)
+        margin = rng.choice(["0 auto", "0 auto", "0"])
+        if make == "frame":
+            body = f"<div style='width:{w:.0f}px;margin:{margin}'>{figures.frame(self, w, height, kind)}</div>"
+        else:
+            body = f"<div style='width:{w:.0f}px;margin:{margin}' data-l=figure>{body}</div>"
         caption = self.caption("figure") if rng.random() < captioned else ""
         return f"<div class=unit>{caption + body if self.style.caption_above_figures else body + caption}{self.source()}</div>"
+
+    def pair(self, width: float, height: float, kind: str | None) -> str:
+        """Two figures side by side, each with its own caption."""
+        half = (width - 16) / 2
+        tall = min(height * 0.8, half * self.rng.uniform(0.5, 0.9))
+        units = "".join(
+            f"<div style='width:{half:.0f}px'><div data-l=figure>{self.picture(half, tall, kind)}</div>{self.caption('figure')}</div>" for _ in range(2)
+        )
+        return f"<div class=unit style='display:flex;gap:16px'>{units}</div>"
 
     def beside(self, width: float, height: float, kind: str | None) -> str:
         """A figure with its caption at its side."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import figures
 from ..blocks import Doc
 from .page import Furniture, fill, region, sheet
 
@@ -68,10 +69,15 @@ class Press:
         )
 
     def picture(self, width: float, height: float) -> str:
-        """A photograph over the full width, mostly with a caption."""
-        kind = "photo" if self.rng.random() < 0.85 else None
-        caption = self.caption(width) if self.rng.random() < 0.7 else ""
-        return f"<div class=unit style='margin:4px 0'><div data-l=figure style='width:{width:.0f}px'>{self.doc.picture(width, max(60, height), kind)}</div>{caption}</div>"
+        """A photograph over the full width, now and then several or a framed one, mostly with a caption."""
+        rng, height = self.rng, max(60, height)
+        kind = "photo" if rng.random() < 0.85 else None
+        caption = self.caption(width) if rng.random() < 0.7 else ""
+        chance = rng.random()
+        if chance < 0.08:
+            return f"<div class=unit style='margin:4px 0'>{figures.frame(self.doc, width, height, kind)}{caption}</div>"
+        picture = figures.panels(self.doc, width, height, kind) if chance < 0.2 else self.doc.picture(width, height, kind)
+        return f"<div class=unit style='margin:4px 0'><div data-l=figure style='width:{width:.0f}px'>{picture}</div>{caption}</div>"
 
     def caption(self, width: float) -> str:
         """A caption of at most about three lines, mostly without a number, as the press has them."""
