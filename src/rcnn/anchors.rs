@@ -6,9 +6,10 @@ use super::config::AnchorGenerator;
 /// The anchors of one level, as offsets that are shifted over its grid.
 #[derive(Debug, Clone)]
 pub struct LevelAnchors {
-    cells: Vec<Box2>,
-    stride: f32,
-    offset: f32,
+    pub(super) cells: Vec<Box2>,
+    pub(super) stride: f32,
+    /// In cells.
+    pub(super) offset: f32,
 }
 
 impl LevelAnchors {

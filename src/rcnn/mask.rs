@@ -61,14 +61,15 @@ struct Runs {
 
 impl Runs {
     fn set(&mut self, at: u64) {
-        if at == self.end && !self.counts.is_empty() {
-            if let Some(last) = self.counts.last_mut() {
-                *last += 1;
-            }
-        } else {
-            self.counts.extend([at - self.end, 1]);
+        self.set_all(at, at + 1);
+    }
+
+    fn set_all(&mut self, start: u64, end: u64) {
+        match self.counts.last_mut() {
+            Some(last) if start == self.end => *last += end - start,
+            _ => self.counts.extend([start - self.end, end - start]),
         }
-        self.end = at + 1;
+        self.end = end;
     }
 
     fn finish(mut self, total: u64) -> Vec<u64> {
@@ -101,6 +102,16 @@ fn compress(counts: &[u64]) -> String {
 }
 
 impl Rle {
+    /// Of runs of set pixels, in order: where they begin and end, in turn, as column · height + row.
+    #[cfg(feature = "cuda")]
+    pub(super) fn from_bounds(bounds: &[u32], width: u32, height: u32) -> Self {
+        let mut runs = Runs::default();
+        for run in bounds.chunks_exact(2) {
+            runs.set_all(u64::from(run[0]), u64::from(run[1]));
+        }
+        Self { size: [height, width], counts: compress(&runs.finish(u64::from(width) * u64::from(height))) }
+    }
+
     /// Lengths of alternating runs of zeros and ones; `None` if the text is not a valid encoding of a mask of this size.
     pub fn runs(&self) -> Option<Vec<u64>> {
         let mut counts: Vec<u64> = vec![];

@@ -49,6 +49,31 @@ fn taps(source: u32, target: u32) -> Vec<Taps> {
         .collect()
 }
 
+/// The taps of all target pixels in three lists, as kernels/resize.cuh takes them.
+#[cfg(feature = "cuda")]
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    /// [target]: the first source pixel.
+    pub starts: Vec<i32>,
+    /// [target + 1]: where the weights begin.
+    pub offsets: Vec<i32>,
+    pub weights: Vec<i32>,
+}
+
+#[cfg(feature = "cuda")]
+impl Tables {
+    /// For a side of `source` pixels that becomes one of `target`.
+    pub fn new(source: u32, target: u32) -> Self {
+        let mut tables = Self { offsets: vec![0], ..Self::default() };
+        for taps in taps(source, target) {
+            tables.starts.push(taps.start as i32);
+            tables.weights.extend(taps.weights);
+            tables.offsets.push(tables.weights.len() as i32);
+        }
+        tables
+    }
+}
+
 fn round(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }

@@ -35,11 +35,11 @@ pub struct BoxHead {
 /// Which of the box head's answers are reported.
 #[derive(Debug)]
 pub(super) struct Selection {
-    num_classes: usize,
-    class_agnostic: bool,
-    weights: [f32; 4],
-    nms_threshold: f32,
-    topk: usize,
+    pub num_classes: usize,
+    pub class_agnostic: bool,
+    pub weights: [f32; 4],
+    pub nms_threshold: f32,
+    pub topk: usize,
 }
 
 impl BoxHead {

@@ -33,12 +33,12 @@ pub(super) struct RpnHead {
 /// Anchors, and what becomes of the head's answers.
 #[derive(Debug)]
 pub(super) struct RpnDecoder {
-    anchors: Vec<LevelAnchors>,
-    weights: [f32; 4],
-    nms_threshold: f32,
-    pre_nms_topk: usize,
-    post_nms_topk: usize,
-    min_size: f32,
+    pub anchors: Vec<LevelAnchors>,
+    pub weights: [f32; 4],
+    pub nms_threshold: f32,
+    pub pre_nms_topk: usize,
+    pub post_nms_topk: usize,
+    pub min_size: f32,
 }
 
 impl Rpn {
