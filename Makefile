@@ -1,7 +1,7 @@
 # make demo: from nothing to detections of a real PDF. make test: all tests of the program (training/ has its own). Both install what is missing (Debian).
 PDF ?= samples/amt_handbook_sample.pdf
 
-.PHONY: demo test setup lint sqlx check-memory check-api
+.PHONY: demo test setup lint sqlx check-memory check-api check-gpu-dry-run
 
 demo: setup
 	cargo build --release --locked --bin app
@@ -22,6 +22,10 @@ lint: setup
 # The kernels' tests under AddressSanitizer.
 check-memory:
 	scripts/check-memory.sh
+
+# What gpu/check.sh does on a GPU, small and on the CPU. PYTHON=... names a Python with PyTorch, for the peer.
+check-gpu-dry-run:
+	gpu/check.sh --dry-run
 
 # The API against its own description (schemathesis), and the exports against the tools that read them.
 check-api: setup
