@@ -26,7 +26,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 NO_TIME = "skipped: no time"
 # Seconds that a configuration of the peer may take, and its start.
 MOST = {"eager": 60, "nchw": 60, "compile": 120, "graphs": 120}
-START = 90
+START = 60
 
 
 def names(precision, batches, mode="eager"):
