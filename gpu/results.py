@@ -37,7 +37,9 @@ def run(command, seconds):
     if done.returncode != 0:
         return None, f"exit status {done.returncode}\n{tail(done.stderr)}".strip()
     try:
-        return json.JSONDecoder().raw_decode(done.stdout, done.stdout.index("{"))[0], None
+        report, _ = json.JSONDecoder().raw_decode(done.stdout, done.stdout.index("{"))
+        # Warnings, as of a batch that was halved for want of memory.
+        return report | ({"stderr": tail(done.stderr)} if done.stderr else {}), None
     except ValueError:
         return None, f"no JSON: {tail(done.stdout, 3)}\n{tail(done.stderr)}".strip()
 

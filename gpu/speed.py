@@ -93,9 +93,14 @@ class Check:
                 return
             self.app += [{"dtype": dtype, "batch": batch, "error": error} for batch in batches]
         for row in rows:
+            if row.get("error") or row["ms_median"] is None:
+                row = {"batch": row["batch"], "error": row.get("error") or "no time in its answer"}
+                print(f"app {dtype} {row['batch']}: {row['error']}")
+            else:
+                row = {name: value for name, value in row.items() if value is not None}
+                self.page_ms.setdefault(dtype, row["ms_median"] / row["batch"])
+                print(f"app {dtype} {row['batch']}: {row['ms_median']:.2f} ms")
             self.app.append({"dtype": dtype} | row | {"start": report})
-            self.page_ms.setdefault(dtype, row["ms_median"] / row["batch"])
-            print(f"app {dtype} {row['batch']}: {row['ms_median']:.2f} ms")
         self.save()
 
     def peers(self, todo):
@@ -143,6 +148,8 @@ class Check:
         errors.seek(0)
         said = tail(errors.read())
         why = "no answer in time" if late else f"ended with {process.returncode}"
+        if current or len(todo) == before:
+            print(said)
         if current:
             self.tell(current, {"error": f"{why}\n{said}"}, todo)
         elif len(todo) == before:
@@ -154,7 +161,8 @@ class Check:
         precision, batch, mode = name.split(":")
         self.peer.append({"precision": precision, "batch": int(batch), "mode": mode} | told)
         todo.remove(name)
-        print(f"peer {name}: {told.get('error') or '%.2f ms' % told['ms_median']}")
+        said = (told.get("error") or "%.2f ms" % told["ms_median"]).splitlines()
+        print(f"peer {name}: {said[0]}" + (f" … {said[-1]}" if len(said) > 1 else ""))
         self.save()
 
 
@@ -195,7 +203,8 @@ def main():
         except Exception:
             # The other steps still have something to tell.
             traceback.print_exc()
+    return int(not any("error" not in row for row in check.app))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
