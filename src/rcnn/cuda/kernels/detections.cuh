@@ -1,4 +1,5 @@
-// From the box head's answers to detections, as in roi_heads.rs: `class_scores`, `detections_topk`, nms.cuh, `detections_gather`.
+// From the box head's answers to detections, as in roi_heads.rs: `class_scores`, `detections_topk`, nms.cuh,
+// `detections_gather`.
 #pragma once
 #include "boxes.cuh"
 #include "select.cuh"
@@ -47,8 +48,9 @@ struct DetectionsTopkParams {
     float weights[4];
 };
 
-// A block for each image: classes of RoIs with scores above the threshold, as boxes. Where there are more than `cap`, the worst are left
-// out; this changes the detections only if fewer of the others survive suppression than are asked for.
+// A block for each image: classes of RoIs with scores above the threshold, as boxes. Where there are more than `cap`,
+// the worst are left out; this changes the detections only if fewer of the others survive suppression than are asked
+// for.
 HD void detections_topk(const DetectionsTopkParams& p, Block& block) {
     TopK& s = *(TopK*)block.shared;
     const long first = block.index * p.post;
@@ -70,7 +72,8 @@ HD void detections_topk(const DetectionsTopkParams& p, Block& block) {
     block.each(k, [&](int rank) {
         const int i = index_of(s.keys[rank]), roi = i / p.classes, category = i % p.classes;
         const float* deltas = (const float*)p.answers + (first + roi) * p.stride + p.classes + 1;
-        const Box box = apply_deltas(((const Box*)p.rois)[first + roi], deltas + (p.class_agnostic ? 0 : category * 4), p.weights);
+        const float* own = deltas + (p.class_agnostic ? 0 : category * 4);
+        const Box box = apply_deltas(((const Box*)p.rois)[first + roi], own, p.weights);
         const long out = block.index * p.cap + rank;
         ((Box*)p.boxes)[out] = clip(box, (const float*)p.sizes + block.index * 2);
         ((float*)p.out_scores)[out] = score(i);
@@ -83,7 +86,8 @@ BLOCKS(detections_topk, DetectionsTopkParams)
 struct DetectionsGatherParams {
     // Of `detections_topk`, and of `nms_scan`, which kept at most `most`.
     uint64_t boxes, scores, classes, kept, kept_counts;
-    // [N, most, 4] f32, [N, most] f32, [N, most] i32: detections, best first, then zeros. Their number is in `kept_counts`.
+    // [N, most, 4] f32, [N, most] f32, [N, most] i32: detections, best first, then zeros. Their number is in
+    // `kept_counts`.
     uint64_t out_boxes, out_scores, out_classes;
     int cap, most;
 };
@@ -102,7 +106,8 @@ ITEMS(detections_gather, DetectionsGatherParams)
 struct MaskRoisParams {
     // [N, most, 4] f32, [N, most] i32, [N] i32
     uint64_t boxes, classes, counts;
-    // [N · most, 4] f32, [N · most] i32 twice: the detections of all images without gaps, then zeros; and one i32, how many.
+    // [N · most, 4] f32, [N · most] i32 twice: the detections of all images without gaps, then zeros; and one i32, how
+    // many.
     uint64_t out_boxes, out_images, out_classes, total;
     int images, most;
 };

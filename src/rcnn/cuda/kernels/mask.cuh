@@ -24,13 +24,15 @@ HD void mask_probabilities(const MaskProbabilitiesParams& p, long item) {
 ITEMS(mask_probabilities, MaskProbabilitiesParams)
 
 struct MaskRunsParams {
-    // [M, side, side] f32 probabilities; [M, 4] f32 boxes in pixels of the resized image; [M] i32 images; one i32, how many there are.
+    // [M, side, side] f32 probabilities; [M, 4] f32 boxes in pixels of the resized image; [M] i32 images; one i32, how
+    // many there are.
     uint64_t masks, boxes, images, total;
     // [N, 2] f32 twice: width and height of each resized image, and of the image that was given.
     uint64_t sizes, originals;
     // [capacity] u32; one i32, 0 before, how many are taken, or would be if there were room.
     uint64_t bounds, taken;
-    // [M, 2] i32: where a mask's bounds begin, and how many they are. They are missing if they would end behind `capacity`.
+    // [M, 2] i32: where a mask's bounds begin, and how many they are. They are missing if they would end behind
+    // `capacity`.
     uint64_t ranges;
     int side, capacity;
 };
@@ -81,7 +83,8 @@ struct Pasted {
         return sample >= 0.5f;
     }
 
-    // Calls f(position) where runs of set pixels begin or end in these rows of a column; they end with the column's last row.
+    // Calls f(position) where runs of set pixels begin or end in these rows of a column; they end with the column's
+    // last row.
     template <class F> HD void column(int x, int y0, int y1, F f) const {
         const float sx = position(x, box.x0, box.x1);
         const auto set = [&](int y) { return is_set(sx, position(y, box.y0, box.y1)); };
@@ -96,7 +99,8 @@ struct Pasted {
     }
 };
 
-// How a mask is divided: into parts of columns, which are side by side, or below each other if they are of a single column.
+// How a mask is divided: into parts of columns, which are side by side, or below each other if they are of a single
+// column.
 struct Parts {
     const Pasted& mask;
     // Columns of a part, parts of a column, rows of a part, all parts.
@@ -138,7 +142,8 @@ HD Pasted pasted(const MaskRunsParams& p, long detection) {
     return out;
 }
 
-// A block for each detection: where runs of set pixels begin and end, in turn, as column · height + row. A run ends with its column.
+// A block for each detection: where runs of set pixels begin and end, in turn, as column · height + row. A run ends
+// with its column.
 HD void mask_runs(const MaskRunsParams& p, Block& block) {
     MaskRuns& s = *(MaskRuns*)block.shared;
     int* range = (int*)p.ranges + block.index * 2;

@@ -1,4 +1,5 @@
-// Non-maximum suppression, as in boxes.rs, of segments of boxes that are sorted, best first: `nms_mask`, then `nms_scan`.
+// Non-maximum suppression, as in boxes.rs, of segments of boxes that are sorted, best first: `nms_mask`, then
+// `nms_scan`.
 #pragma once
 #include "boxes.cuh"
 #include "select.cuh"
@@ -7,10 +8,11 @@
 constexpr int NMS_BITS = 64;
 
 struct NmsMaskParams {
-    // Of each segment: [.., cap, 4] f32; [.., cap] i32, within which of them boxes compete, or 0 for one group; i32, how many boxes.
+    // Of each segment: [.., cap, 4] f32; [.., cap] i32, within which of them boxes compete, or 0 for one group; i32,
+    // how many boxes.
     uint64_t boxes, groups, counts;
-    // [segments, words, cap] u64, where words = ceil(cap / 64): bit j of word w of box i says that i suppresses box 64 w + j > i.
-    // Words before i's own, and those of boxes that are not there, stay as they are.
+    // [segments, words, cap] u64, where words = ceil(cap / 64): bit j of word w of box i says that i suppresses box
+    // 64 w + j > i. Words before i's own, and those of boxes that are not there, stay as they are.
     uint64_t mask;
     int cap;
     float threshold;

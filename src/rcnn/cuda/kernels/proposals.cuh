@@ -77,8 +77,8 @@ HD void proposals_topk(const ProposalsTopkParams& p, Block& block) {
 BLOCKS(proposals_topk, ProposalsTopkParams)
 
 struct ProposalsMergeParams {
-    // Of each segment, [N · levels]: [.., cap, 4] f32, [.., cap] f32, best first; [.., most] i32, the ranks that NMS kept, and i32, how
-    // many.
+    // Of each segment, [N · levels]: [.., cap, 4] f32, [.., cap] f32, best first; [.., most] i32, the ranks that NMS
+    // kept, and i32, how many.
     uint64_t boxes, scores, kept, kept_counts;
     // [N, post, 4] f32, [N, post] f32, [N] i32: the best of all levels, best first, then zeros.
     uint64_t rois, roi_scores, roi_counts;

@@ -1,13 +1,13 @@
-// Pillow's BILINEAR resize of 8-bit RGB images, to the last bit, as in resample.rs: `resize_horizontal`, then `resize_vertical`. A pass
-// that would not change the size is left out.
+// Pillow's BILINEAR resize of 8-bit RGB images, to the last bit, as in resample.rs: `resize_horizontal`, then
+// `resize_vertical`. A pass that would not change the size is left out.
 #pragma once
 #include "kernel.cuh"
 
 struct ResizeParams {
     // [N, height, width, 3] u8; the output is as wide, or as high, as the tables are long, and else the same.
     uint64_t input, output;
-    // The tables of resample.rs: of each target pixel [target] i32, its first source pixel; [target + 1] i32, where its weights begin; and
-    // i32 weights, in 22 bits.
+    // The tables of resample.rs: of each target pixel [target] i32, its first source pixel; [target + 1] i32, where its
+    // weights begin; and i32 weights, in 22 bits.
     uint64_t starts, offsets, weights;
     int height, width, target;
 };

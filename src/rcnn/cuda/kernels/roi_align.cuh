@@ -1,4 +1,5 @@
-// RoIAlign with half-pixel alignment (Detectron2's ROIAlignV2) over the pyramid, as in kernels/roi_align.rs and pooler.rs.
+// RoIAlign with half-pixel alignment (Detectron2's ROIAlignV2) over the pyramid, as in kernels/roi_align.rs and
+// pooler.rs.
 #pragma once
 #include "boxes.cuh"
 

@@ -96,8 +96,8 @@ HD void sort_keys(Block& block, uint64_t* keys, int n) {
     }
 }
 
-// Puts the smallest k of key(0..n) into s.keys, in order. Keys differ; `count` of them are not NO_KEY; k ≤ count, k ≤ TOP_K_MOST.
-// All threads give the same n, count and k, and s is no longer in use.
+// Puts the smallest k of key(0..n) into s.keys, in order. Keys differ; `count` of them are not NO_KEY; k ≤ count, k ≤
+// TOP_K_MOST. All threads give the same n, count and k, and s is no longer in use.
 template <class K> HD void top_k(Block& block, int n, int count, int k, K key, TopK& s) {
     block.once([&] {
         s.prefix = 0;
@@ -106,7 +106,8 @@ template <class K> HD void top_k(Block& block, int n, int count, int k, K key, T
         s.found = 0;
         s.done = count <= k;
     });
-    // A score's 32 bits as three digits, then the index's. `done` is read behind a barrier, and changes behind the next ones.
+    // A score's 32 bits as three digits, then the index's. `done` is read behind a barrier, and changes behind the next
+    // ones.
     for (int digit = 0, shift = 64; !s.done; digit++) {
         const int width = digit % 3 == 2 ? 10 : 11;
         shift -= width;
@@ -162,8 +163,8 @@ HD void sums_before(Block& block, int* values, int n, int* groups) {
     });
 }
 
-// Calls put(i, at) for each i in 0..n for which keep(i) says so, `at` counting them; s.groups[GROUPS] is how many there are.
-// s.keys stay as they are. n ≤ 32 · THREADS.
+// Calls put(i, at) for each i in 0..n for which keep(i) says so, `at` counting them; s.groups[GROUPS] is how many there
+// are. s.keys stay as they are. n ≤ 32 · THREADS.
 template <class Keep, class Put> HD void compact(Block& block, int n, TopK& s, Keep keep, Put put) {
     const int per_thread = (n + THREADS - 1) / THREADS;
     block.each(THREADS, [&](int thread) {
