@@ -27,6 +27,18 @@ check-memory:
 check-gpu-dry-run:
 	gpu/check.sh --dry-run
 
+# The program that also runs on an NVIDIA GPU; it starts on machines without one. Installs the compiler into lib/cuda.
+cuda: setup
+	scripts/install-cuda.sh
+	cargo build --release --locked --features cuda --bin app
+
+# The feature `cuda` as far as a machine without a GPU can check it: lints, the kernels' twins, a page by the built program.
+check-cuda: cuda
+	cargo clippy --locked --features cuda --all-targets -- -D warnings
+	cargo test --release --locked --features cuda --lib cuda
+	cargo test --release --locked --features cuda --test rcnn cuda
+	target/release/app detect "$(PDF)" --out target/check-cuda
+
 # The API against its own description (schemathesis), and the exports against the tools that read them.
 check-api: setup
 	scripts/check-api.sh

@@ -3,11 +3,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::table;
 use crate::config::{ModelArgs, RenderArgs};
 use crate::kernels::{self, Isa};
-use crate::rcnn::Kernels;
+use crate::rcnn::{Kernels, Model, Stage};
 
 #[derive(Debug, Args)]
 pub struct BenchArgs {
@@ -19,26 +20,125 @@ pub struct BenchArgs {
     /// Measure candle's operators instead of docreader's own kernels
     #[arg(long)]
     candle: bool,
+    /// Measure so many copies of the page at a time, for example 1,8,32
+    #[arg(long, value_delimiter = ',', value_name = "PAGES")]
+    batch: Vec<usize>,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
     render: RenderArgs,
 }
 
-/// Prints the time of each stage: the median of some runs, on an otherwise idle machine one hopes.
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Report {
+    device: String,
+    driver: Option<String>,
+    memory_mb: usize,
+    dtype: String,
+    load_seconds: f64,
+    batches: Vec<BatchReport>,
+    stages: Vec<StageReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct BatchReport {
+    batch: usize,
+    runs: usize,
+    ms_median: f64,
+    ms_min: f64,
+    pages_per_second: f64,
+    peak_memory_mb: usize,
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct StageReport {
+    name: &'static str,
+    ms: f64,
+}
+
+/// Prints the time of each stage, or of batches: the median of some runs, on an otherwise idle machine one hopes.
 pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     let mut source = args.render.renderer_for_anything()?.open(&args.file).await?;
     let page = source.render(1, args.render.render_zoom).await?.image;
-    let bench = move || measure(&args, &page);
+    let bench =
+        move || if args.batch.is_empty() && !args.json { measure(&args, &page) } else { measure_batches(&args, &page) };
     print!("{}", tokio::task::spawn_blocking(bench).await??);
     Ok(())
 }
 
-fn measure(args: &BenchArgs, page: &image::RgbImage) -> anyhow::Result<String> {
+fn load(args: &BenchArgs) -> anyhow::Result<(Model, Duration)> {
     let started = Instant::now();
     let kernels = if args.candle { Kernels::Candle } else { args.model.kernels() };
-    let model = args.model.model(kernels)?;
-    let load = started.elapsed();
+    Ok((args.model.model(kernels)?, started.elapsed()))
+}
+
+fn measure_batches(args: &BenchArgs, page: &image::RgbImage) -> anyhow::Result<String> {
+    let (model, load) = load(args)?;
+    let gpu = model.gpu();
+    let sizes = if args.batch.is_empty() { &[1][..] } else { &args.batch };
+    let batches: Vec<BatchReport> = sizes.iter().map(|&size| measure_batch(args, &model, page, size)).collect();
+    let (_, stages) = model.profile(page, args.model.score_threshold)?;
+    let report = Report {
+        device: model.device_name(),
+        driver: gpu.as_ref().map(|gpu| gpu.driver.clone()),
+        memory_mb: gpu.map_or(0, |gpu| gpu.memory >> 20),
+        dtype: format!("{:?}", args.model.model_dtype).to_lowercase(),
+        load_seconds: load.as_secs_f64(),
+        batches,
+        stages: stages.iter().map(|Stage { name, time, .. }| StageReport { name, ms: milliseconds(*time) }).collect(),
+    };
+    if args.json {
+        return Ok(serde_json::to_string_pretty(&report)? + "\n");
+    }
+    let row = |b: &BatchReport| match &b.error {
+        Some(error) => vec![b.batch.to_string(), error.clone()],
+        None => vec![b.batch.to_string(), format!("{:.1}", b.ms_median), format!("{:.1}", b.pages_per_second)],
+    };
+    let rows: Vec<_> = report.batches.iter().map(row).collect();
+    Ok(table::format(&["pages at a time", "ms", "pages/s"], &rows)
+        + &format!("\n{}, {}\n", report.device, report.dtype))
+}
+
+fn measure_batch(args: &BenchArgs, model: &Model, page: &image::RgbImage, size: usize) -> BatchReport {
+    let pages = vec![page; size];
+    let mut times = vec![];
+    let mut error = None;
+    // The first ones load kernels, choose algorithms and take memory.
+    for run in 0..args.runs.max(1) + 2 {
+        let started = Instant::now();
+        let results = model.predict_batch(&pages, args.model.score_threshold, &|| false);
+        if run >= 2 {
+            times.push(milliseconds(started.elapsed()));
+        }
+        error = error.or_else(|| results.into_iter().find_map(Result::err).map(|e| e.to_string()));
+        if error.is_some() {
+            break;
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    let median = times.get(times.len() / 2).copied().unwrap_or(f64::INFINITY);
+    BatchReport {
+        batch: size,
+        runs: times.len(),
+        ms_median: median,
+        ms_min: times.first().copied().unwrap_or(f64::INFINITY),
+        pages_per_second: 1e3 * size as f64 / median,
+        peak_memory_mb: model.gpu_peak_memory().max(peak_memory() as usize * usize::from(model.gpu().is_none())) >> 20,
+        error,
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn measure(args: &BenchArgs, page: &image::RgbImage) -> anyhow::Result<String> {
+    let (model, load) = load(args)?;
     let isa = Isa::best();
     let peak = kernels::peak(isa);
     let mut times: HashMap<&str, Vec<Duration>> = HashMap::new();

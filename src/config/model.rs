@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::pipeline::Detector;
-use crate::rcnn::{self, Dtype, Kernels, Memory, Model};
+use crate::rcnn::{Device, Dtype, Kernels, Memory, Model};
 use crate::render::{self, Renderer, find_pdfium};
 
 #[derive(Debug, Clone, Args)]
@@ -17,14 +17,23 @@ pub struct ModelArgs {
     #[arg(long = "model", env = "MODEL_PATH", default_value = "models/default", value_name = "DIR")]
     pub model_path: PathBuf,
     /// Where the model runs: auto, cpu or cuda
-    #[arg(long = "device", env = "MODEL_DEVICE", default_value = "auto", value_name = "DEVICE")]
+    #[arg(
+        long = "device",
+        alias = "model-device",
+        env = "MODEL_DEVICE",
+        default_value = "auto",
+        value_name = "DEVICE"
+    )]
     pub model_device: String,
     /// What a CPU may keep in memory to be faster: low suits machines of 512 MiB
     #[arg(long, env, value_enum, default_value = "low", value_name = "MEMORY")]
     pub model_memory: Memory,
-    /// What is multiplied: bf16 is faster on CPUs with AMX (Intel's Xeons since 2023)
+    /// What is multiplied: f16 is faster on GPUs, bf16 on CPUs with AMX (Intel's Xeons since 2023)
     #[arg(long, env, value_enum, default_value = "f32", value_name = "DTYPE")]
     pub model_dtype: Dtype,
+    /// Pages that a GPU takes at a time, where as many are waiting (see WORKER_CONCURRENCY)
+    #[arg(long, env, default_value_t = 8, value_name = "N")]
+    pub model_batch: usize,
     /// Whether regions' edges move to where the ink ends: yes, no, or auto, as docreader.yaml in the model's folder says
     #[arg(long, env, value_enum, default_value = "auto", value_name = "WHETHER")]
     pub snap_to_ink: Choice,
@@ -49,8 +58,10 @@ impl ModelArgs {
     }
 
     pub fn model(&self, kernels: Kernels) -> anyhow::Result<Model> {
-        let device = rcnn::device(&self.model_device)?;
+        let device = Device::named(&self.model_device)?;
         let mut model = Model::load_with(&self.model_path, &device, kernels).context("MODEL_PATH (--model)")?;
+        model.gpu_batch = self.model_batch;
+        tracing::info!("The model runs on {}", model.device_name());
         match self.snap_to_ink {
             Choice::Yes => model.snap_to_ink = true,
             Choice::No => model.snap_to_ink = false,

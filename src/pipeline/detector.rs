@@ -1,4 +1,5 @@
-//! The model on a thread of its own, so that its long computations never hold up the async runtime.
+//! The model on a thread of its own, so that its long computations never hold up the async runtime. On a GPU it takes the pages that
+//! are waiting, of as many documents as the worker has in hand, together.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -35,6 +36,42 @@ struct Request {
     answer: oneshot::Sender<Result<Vec<Detection>, DetectError>>,
 }
 
+impl Request {
+    /// One that nobody waits for any more is not begun.
+    fn begin(self) -> Option<Begun> {
+        let Self { image, time, started, answer, .. } = self;
+        started.send(()).ok()?;
+        Some(Begun { image, until: Instant::now() + time, answer })
+    }
+}
+
+struct Begun {
+    image: Arc<RgbImage>,
+    until: Instant,
+    answer: oneshot::Sender<Result<Vec<Detection>, DetectError>>,
+}
+
+/// Runs the model on a batch, until all of its pages are answered, or nobody waits for any of them.
+fn answer(model: &Model, batch: Vec<Begun>, threshold: f32) {
+    let images: Vec<&RgbImage> = batch.iter().map(|page| &*page.image).collect();
+    let stop = || batch.iter().all(|page| page.answer.is_closed() || Instant::now() > page.until);
+    let results = match catch_unwind(AssertUnwindSafe(|| model.predict_batch(&images, threshold, &stop))) {
+        Ok(results) => results.into_iter().map(|result| result.map_err(DetectError::from)).collect(),
+        Err(panic) => {
+            let message = panic_message(&*panic);
+            batch.iter().map(|_| Err(DetectError::Panic(message.clone()))).collect::<Vec<_>>()
+        }
+    };
+    for (page, result) in batch.into_iter().zip(results) {
+        let result = result.map_err(|e| match e {
+            DetectError::Model(rcnn::Error::Stopped) => DetectError::TooSlow,
+            other => other,
+        });
+        // A worker that has stopped waiting needs no answer.
+        let _ = page.answer.send(result);
+    }
+}
+
 /// A handle to the model's thread; clones share it. The thread ends with the last handle.
 #[derive(Clone)]
 pub struct Detector {
@@ -49,7 +86,7 @@ pub struct Detector {
 impl Detector {
     /// Moves the model to its thread. Detections with scores above `threshold` are reported, unless a request says otherwise.
     pub fn start(model: Model, threshold: f32) -> std::io::Result<Self> {
-        let (requests, mut queue) = mpsc::channel::<Request>(1);
+        let (requests, mut queue) = mpsc::channel::<Request>(model.batch());
         let handle = Self {
             requests,
             name: model.name.as_str().into(),
@@ -59,21 +96,22 @@ impl Detector {
             hangs: Arc::default(),
         };
         std::thread::Builder::new().name("model".into()).spawn(move || {
-            while let Some(Request { image, threshold, time, started, answer }) = queue.blocking_recv() {
-                // One that nobody waits for any more is not begun.
-                if started.send(()).is_err() {
-                    continue;
+            while let Some(first) = queue.blocking_recv() {
+                let threshold = first.threshold;
+                let mut batch: Vec<Begun> = first.begin().into_iter().collect();
+                let mut other = None;
+                while batch.len() < model.batch() && other.is_none() {
+                    match queue.try_recv() {
+                        Ok(request) if request.threshold == threshold => batch.extend(request.begin()),
+                        Ok(request) => other = Some(request),
+                        Err(_) => break,
+                    }
                 }
-                let until = Instant::now() + time;
-                let stop = || answer.is_closed() || Instant::now() > until;
-                let result = catch_unwind(AssertUnwindSafe(|| model.predict_until(&image, threshold, &stop)));
-                let result = match result {
-                    Ok(Err(rcnn::Error::Stopped)) => Err(DetectError::TooSlow),
-                    Ok(detections) => detections.map_err(DetectError::from),
-                    Err(panic) => Err(DetectError::Panic(panic_message(&*panic))),
-                };
-                // A worker that has stopped waiting needs no answer.
-                let _ = answer.send(result);
+                answer(&model, batch, threshold);
+                if let Some(request) = other {
+                    let threshold = request.threshold;
+                    answer(&model, request.begin().into_iter().collect(), threshold);
+                }
             }
         })?;
         Ok(handle)

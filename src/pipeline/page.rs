@@ -11,7 +11,7 @@ use super::detector::DetectError;
 use super::document::{JobError, Pipeline, Processed, render_error, transient};
 use super::{Analysis, analyze};
 use crate::documents::{self, Claim, DetectionRow, Hold, PageResult, Saved};
-use crate::rcnn::Detection;
+use crate::rcnn::{self, Detection};
 use crate::render::{PageImage, PdfDocument};
 use crate::storage::{ObjectKey, page_prefix};
 
@@ -131,6 +131,9 @@ impl Pipeline {
                 let (number, seconds) = (page.number, self.settings.page_time.as_secs());
                 let message = format!("Page {number} took longer than {seconds} s to analyze (PAGE_TIMEOUT_SECONDS).");
                 JobError::Elsewhere { code: "detect_timeout", message }
+            }
+            DetectError::Model(error @ rcnn::Error::GpuMemory) => {
+                JobError::Elsewhere { code: "gpu_memory", message: format!("Page {}: {error}.", page.number) }
             }
             error => transient(error),
         })?;

@@ -11,6 +11,12 @@ pub enum Error {
     Config(String),
     #[error("MODEL_DEVICE={asked}: {reason}")]
     Device { asked: String, reason: String },
+    #[error("GPU: {0}")]
+    Gpu(String),
+    #[error(
+        "the GPU has not enough free memory for this page; end what else runs there, use MODEL_DTYPE=f16, or MODEL_DEVICE=cpu"
+    )]
+    GpuMemory,
     #[error("model: {0}")]
     Candle(#[from] candle_core::Error),
     #[error("the prediction was stopped")]

@@ -63,12 +63,12 @@ pub(super) fn image_for_cpu(
     Ok((out, (width, height)))
 }
 
-fn padded(side: usize) -> usize {
+pub(super) fn padded(side: usize) -> usize {
     side.div_ceil(SIZE_DIVISIBILITY) * SIZE_DIVISIBILITY
 }
 
 /// Where each input channel is in an RGB pixel.
-fn order(config: &Config) -> [usize; 3] {
+pub(super) fn order(config: &Config) -> [usize; 3] {
     match config.input.format {
         ChannelOrder::Bgr => [2, 1, 0],
         ChannelOrder::Rgb => [0, 1, 2],

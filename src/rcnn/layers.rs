@@ -12,7 +12,7 @@ pub enum Norm {
     None,
     /// `BN`, `SyncBN`, `FrozenBN`, `nnSyncBN`, `naiveSyncBN`: one affine map a channel at inference, folded into the weights.
     Batch,
-    /// `GN`: 32 groups.
+    /// `GN`: [`GROUPS`] groups.
     Group,
 }
 
@@ -31,7 +31,10 @@ impl Norm {
 }
 
 /// Epsilon of Detectron2's batch norms and of PyTorch's group norm.
-const EPS: f64 = 1e-5;
+pub(super) const EPS: f64 = 1e-5;
+
+/// Groups of a group norm.
+pub(super) const GROUPS: usize = 32;
 
 /// What a convolution is, but for its weights.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +57,15 @@ impl ConvSpec {
 #[derive(Debug)]
 pub struct Conv {
     pub(super) conv: Conv2d,
-    pub(super) norm: Option<GroupNorm>,
+    pub(super) norm: Option<Group>,
+}
+
+/// A group norm, and its parameters for others than candle.
+#[derive(Debug)]
+pub(super) struct Group {
+    norm: GroupNorm,
+    pub weight: Tensor,
+    pub bias: Tensor,
 }
 
 impl Conv {
@@ -74,7 +85,9 @@ impl Conv {
             }
             Norm::Group => {
                 let vb = vb.pp("norm");
-                group_norm = Some(GroupNorm::new(vb.get(output, "weight")?, vb.get(output, "bias")?, output, 32, EPS)?);
+                let (weight, bias) = (vb.get(output, "weight")?, vb.get(output, "bias")?);
+                let norm = GroupNorm::new(weight.clone(), bias.clone(), output, GROUPS, EPS)?;
+                group_norm = Some(Group { norm, weight, bias });
             }
         }
         let config = Conv2dConfig { padding: kernel / 2, stride, groups, ..Default::default() };
@@ -84,7 +97,7 @@ impl Conv {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = self.conv.forward(x)?;
         Ok(match &self.norm {
-            Some(norm) => norm.forward(&x)?,
+            Some(group) => group.norm.forward(&x)?,
             None => x,
         })
     }

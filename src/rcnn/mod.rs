@@ -23,6 +23,9 @@ pub mod checkpoint;
 pub mod config;
 mod config_defaults;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+mod device;
 mod error;
 mod fpn;
 pub mod image_input;
@@ -38,12 +41,12 @@ mod roi_heads;
 mod rpn;
 mod summary;
 
-pub use candle_core::Device;
 pub use cpu::{Dtype, Memory};
+pub use device::{Device, GpuInfo};
 pub use error::Error;
 pub use image_input::ModelInput;
 pub use mask::Rle;
-pub use model::{Detection, Kernels, Model, Stage, device};
+pub use model::{Detection, Kernels, Model, Stage};
 pub use network::{Network, Output};
 pub use roi_heads::Instances;
 pub use rpn::Proposals;

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candle_core::Device;
 use image::RgbImage;
+#[cfg(feature = "cuda")]
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -13,9 +14,13 @@ use super::boxes::Box2;
 use super::checkpoint::{Checkpoint, var_builder};
 use super::config::Config;
 use super::cpu::{Cpu, Dtype, Memory, Watch};
+#[cfg(feature = "cuda")]
+use super::cuda::{self, Cuda};
+use super::device::{Device, GpuInfo};
 use super::mask::{self, Rle};
 use super::network::{Network, Output};
 use super::{Error, Result, Stop, ink};
+use crate::kernels::Isa;
 
 /// The files that weights may be in, in the order in which they are looked for.
 const WEIGHTS: [&str; 3] = ["model.safetensors", "model_final.safetensors", "model_final.pth"];
@@ -61,6 +66,8 @@ pub struct Stage {
 enum Engine {
     Candle(Box<Network>),
     Cpu(Box<Cpu>),
+    #[cfg(feature = "cuda")]
+    Cuda(Box<Cuda>),
 }
 
 /// What a CPU runs a network on.
@@ -90,9 +97,49 @@ pub struct Model {
     /// Moves the edges of regions to where the ink ends, as `docreader.yaml` may say.
     pub snap_to_ink: bool,
     pub weights_path: PathBuf,
+    /// Pages that a GPU takes at a time, where so many are waiting.
+    pub gpu_batch: usize,
     engine: Engine,
     checkpoint: Arc<Checkpoint>,
     device: Device,
+}
+
+impl Engine {
+    fn load(config: &Config, checkpoint: &Arc<Checkpoint>, device: &Device, kernels: Kernels) -> Result<Self> {
+        let vb = var_builder(checkpoint.clone(), &candle_core::Device::Cpu);
+        match (device, kernels) {
+            (Device::Cpu, Kernels::Own(memory, dtype)) if Cpu::can_run(config) => {
+                Cpu::load(config, vb, memory, dtype).map(|network| Self::Cpu(Box::new(network)))
+            }
+            (Device::Cpu, _) => {
+                if !matches!(kernels, Kernels::Candle | Kernels::Own(_, Dtype::F32)) {
+                    tracing::warn!("bf16 and f16 are not for this network on a CPU: computing in f32");
+                }
+                Network::load(config, vb).map(|network| Self::Candle(Box::new(network)))
+            }
+            #[cfg(feature = "cuda")]
+            (Device::Cuda(ordinal), kernels) => {
+                Cuda::load(config, vb, *ordinal, gpu_dtype(kernels)).map(|network| Self::Cuda(Box::new(network)))
+            }
+            #[cfg(feature = "cuda")]
+            (Device::Twin, kernels) => {
+                Cuda::twin(config, vb, gpu_dtype(kernels)).map(|network| Self::Cuda(Box::new(network)))
+            }
+            #[cfg(not(feature = "cuda"))]
+            (Device::Cuda(_), _) => {
+                Err(Error::Device { asked: "cuda".into(), reason: "this app was built without CUDA".into() })
+            }
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn gpu_dtype(kernels: Kernels) -> cuda::Dtype {
+    match kernels {
+        Kernels::Own(_, Dtype::F16) => cuda::Dtype::F16,
+        Kernels::Own(_, Dtype::Bf16 | Dtype::Bf16All) => cuda::Dtype::Bf16,
+        Kernels::Own(_, Dtype::F32) | Kernels::Candle => cuda::Dtype::F32,
+    }
 }
 
 impl Model {
@@ -102,7 +149,7 @@ impl Model {
         Self::load_with(folder, device, Kernels::default())
     }
 
-    /// The same with the kernels of one's choice; a GPU has candle's only.
+    /// The same with the kernels of one's choice for a CPU; a GPU has its own.
     pub fn load_with(folder: &Path, device: &Device, kernels: Kernels) -> Result<Self> {
         if !folder.is_dir() {
             return Err(Error::file(
@@ -125,18 +172,7 @@ impl Model {
     pub fn load_files(weights: &Path, config: &Path, device: &Device, kernels: Kernels) -> Result<Self> {
         let config = Config::read(config)?;
         let checkpoint = Arc::new(Checkpoint::open(weights)?);
-        let vb = var_builder(checkpoint.clone(), device);
-        let load = || match (device, kernels) {
-            (Device::Cpu, Kernels::Own(memory, dtype)) if Cpu::can_run(&config) => {
-                Cpu::load(&config, vb, memory, dtype).map(|network| Engine::Cpu(Box::new(network)))
-            }
-            _ => {
-                if matches!(kernels, Kernels::Own(_, Dtype::Bf16 | Dtype::Bf16All)) {
-                    tracing::warn!("bf16 is not for this device or network: computing in f32");
-                }
-                Network::load(&config, vb).map(|network| Engine::Candle(Box::new(network)))
-            }
-        };
+        let load = || Engine::load(&config, &checkpoint, device, kernels);
         let (sha256, engine) = std::thread::scope(|scope| {
             let sha256 = scope.spawn(|| sha256(weights));
             let engine = load();
@@ -154,10 +190,11 @@ impl Model {
             name: "model".into(),
             snap_to_ink: false,
             weights_path: weights.to_owned(),
+            gpu_batch: 8,
             config,
             engine,
             checkpoint,
-            device: device.clone(),
+            device: *device,
         })
     }
 
@@ -195,8 +232,13 @@ impl Model {
         mark: &mut (dyn FnMut(&'static str) + Send),
     ) -> Result<Vec<Detection>> {
         let output = match &self.engine {
+            #[cfg(feature = "cuda")]
+            Engine::Cuda(network) => {
+                let found = network.run(&[image], threshold, stop, mark)?.pop().unwrap_or_default();
+                return Ok(self.snapped(image, found, mark));
+            }
             Engine::Candle(network) => {
-                let output = network.run(image, &self.config, &self.device, threshold, stop)?;
+                let output = network.run(image, &self.config, threshold, stop)?;
                 mark("network");
                 output
             }
@@ -219,18 +261,119 @@ impl Model {
             detections.push(Detection { class_id: instances.classes[i], score: instances.scores[i], box_px, mask });
         }
         mark("paste");
-        if self.snap_to_ink {
-            detections = ink::snap(image, detections);
-            mark("ink");
+        Ok(self.snapped(image, detections, mark))
+    }
+
+    fn snapped(
+        &self,
+        image: &RgbImage,
+        detections: Vec<Detection>,
+        mark: &mut (dyn FnMut(&'static str) + Send),
+    ) -> Vec<Detection> {
+        if !self.snap_to_ink {
+            return detections;
         }
-        Ok(detections)
+        let detections = ink::snap(image, detections);
+        mark("ink");
+        detections
+    }
+
+    /// The same as [`Self::predict_until`] for several images. A GPU takes those of one size together, and fewer at a time where its
+    /// memory does not suffice; a CPU takes one after the other.
+    pub fn predict_batch(&self, images: &[&RgbImage], threshold: f32, stop: Stop<'_>) -> Vec<Result<Vec<Detection>>> {
+        #[cfg(feature = "cuda")]
+        if let Engine::Cuda(network) = &self.engine {
+            return self.on_gpu(network, images, threshold, stop);
+        }
+        images.iter().map(|image| self.predict_until(image, threshold, stop)).collect()
+    }
+
+    #[cfg(feature = "cuda")]
+    fn on_gpu(
+        &self,
+        network: &Cuda,
+        images: &[&RgbImage],
+        threshold: f32,
+        stop: Stop<'_>,
+    ) -> Vec<Result<Vec<Detection>>> {
+        let mut results: Vec<Option<Result<Vec<Detection>>>> = images.iter().map(|_| None).collect();
+        let mut waiting: Vec<Vec<usize>> = vec![];
+        for (i, image) in images.iter().enumerate() {
+            match waiting.iter_mut().find(|group| images[group[0]].dimensions() == image.dimensions()) {
+                Some(group) => group.push(i),
+                None => waiting.push(vec![i]),
+            }
+        }
+        while let Some(group) = waiting.pop() {
+            let batch: Vec<&RgbImage> = group.iter().map(|&i| images[i]).collect();
+            match network.run(&batch, threshold, stop, &mut |_| {}) {
+                Ok(found) => {
+                    let snapped =
+                        group.par_iter().zip(found).map(|(&i, d)| (i, self.snapped(images[i], d, &mut |_| {})));
+                    snapped
+                        .collect::<Vec<_>>()
+                        .into_iter()
+                        .for_each(|(i, detections)| results[i] = Some(Ok(detections)));
+                }
+                Err(Error::GpuMemory) if group.len() > 1 => {
+                    tracing::warn!(
+                        "the GPU's memory does not suffice for {} pages at a time: taking half as many",
+                        group.len()
+                    );
+                    let (first, second) = group.split_at(group.len() / 2);
+                    waiting.extend([first.to_vec(), second.to_vec()]);
+                }
+                Err(e) => {
+                    let reason = e.to_string();
+                    let again = |e: &Error| match e {
+                        Error::Stopped => Error::Stopped,
+                        Error::GpuMemory => Error::GpuMemory,
+                        _ => Error::Gpu(reason.clone()),
+                    };
+                    group.iter().for_each(|&i| results[i] = Some(Err(again(&e))));
+                }
+            }
+        }
+        results.into_iter().map(|result| result.unwrap_or(Err(Error::Stopped))).collect()
+    }
+
+    /// Pages that it takes at a time.
+    pub fn batch(&self) -> usize {
+        if self.device == Device::Cpu { 1 } else { self.gpu_batch.max(1) }
+    }
+
+    /// The GPU that it runs on, if it does.
+    pub fn gpu(&self) -> Option<GpuInfo> {
+        #[cfg(feature = "cuda")]
+        if let Engine::Cuda(network) = &self.engine {
+            return network.info().ok().flatten();
+        }
+        None
+    }
+
+    /// What it runs on, for people.
+    pub fn device_name(&self) -> String {
+        match (self.gpu(), self.device) {
+            (Some(gpu), _) => gpu.to_string(),
+            (None, Device::Cpu) => format!("the CPU, {} threads, {}", rayon::current_num_threads(), Isa::best().name()),
+            (None, device) => format!("{device:?}"),
+        }
+    }
+
+    /// Bytes of the GPU's memory that were in use at most; 0 on a CPU.
+    pub fn gpu_peak_memory(&self) -> usize {
+        #[cfg(feature = "cuda")]
+        if let Engine::Cuda(network) = &self.engine {
+            return network.peak_memory();
+        }
+        0
     }
 
     /// The network on candle's tensors, if that is what it runs on.
     pub fn candle(&self) -> Option<&Network> {
         match &self.engine {
             Engine::Candle(network) => Some(network),
-            Engine::Cpu(_) => None,
+            _ => None,
         }
     }
 
@@ -245,20 +388,6 @@ impl Model {
     /// Names of the weights that the network uses, and the file they come from.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
-    }
-}
-
-/// `MODEL_DEVICE`: `cpu`, `cuda`, or `auto` for a GPU if this build and this machine have one.
-pub fn device(name: &str) -> Result<Device> {
-    let fail = |reason: String| Error::Device { asked: name.to_owned(), reason };
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        "auto" => Ok(Device::cuda_if_available(0).unwrap_or(Device::Cpu)),
-        "cuda" if !candle_core::utils::cuda_is_available() => Err(fail(
-            "this app was built without CUDA; build it with `cargo build --release --features cuda`, or use cpu".into(),
-        )),
-        "cuda" => Device::new_cuda(0).map_err(|e| fail(format!("no usable GPU ({e}); use cpu or auto"))),
-        _ => Err(fail("not a device; use auto, cpu or cuda".into())),
     }
 }
 

@@ -41,15 +41,8 @@ impl Network {
         })
     }
 
-    pub(super) fn run(
-        &self,
-        image: &RgbImage,
-        config: &Config,
-        device: &Device,
-        threshold: f32,
-        stop: Stop<'_>,
-    ) -> Result<Output> {
-        let input = ModelInput::new(image, config, device)?;
+    pub(super) fn run(&self, image: &RgbImage, config: &Config, threshold: f32, stop: Stop<'_>) -> Result<Output> {
+        let input = ModelInput::new(image, config, &Device::Cpu)?;
         let size = (input.width, input.height);
         let features = self.backbone.forward(&input.tensor, stop)?;
         let instances = self.detect(&features, size, threshold, stop)?;

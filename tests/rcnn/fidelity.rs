@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use candle_core::{Device, Tensor};
-use docreader::rcnn::{Detection, Dtype, Kernels, Memory, Model, Proposals, Rle, image_input, image_input::ModelInput};
+use candle_core::{Device as CandleDevice, Tensor};
+use docreader::rcnn::{
+    Detection, Device, Dtype, Kernels, Memory, Model, Proposals, Rle, image_input, image_input::ModelInput,
+};
 use serde::Deserialize;
 
 const FEATURE_TOLERANCE: f32 = 1e-5;
@@ -25,8 +27,8 @@ fn fixture(model: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(model)
 }
 
-fn load(name: &str, kernels: Kernels) -> Model {
-    Model::load_with(&fixture(name), &Device::Cpu, kernels).unwrap()
+fn load(name: &str, device: Device, kernels: Kernels) -> Model {
+    Model::load_with(&fixture(name), &device, kernels).unwrap()
 }
 
 fn page(model: &str, n: usize) -> image::RgbImage {
@@ -79,12 +81,12 @@ fn assert_proposals_match(got: &Proposals, want: &Proposals) {
 }
 
 fn stages_match(name: &str) {
-    let model = load(name, Kernels::Candle);
+    let model = load(name, Device::Cpu, Kernels::Candle);
     let network = model.candle().unwrap();
     let want: HashMap<String, Tensor> =
-        candle_core::safetensors::load(fixture(name).join("page0.stages.safetensors"), &Device::Cpu).unwrap();
+        candle_core::safetensors::load(fixture(name).join("page0.stages.safetensors"), &CandleDevice::Cpu).unwrap();
     let image = page(name, 0);
-    let input = ModelInput::new(&image, &model.config, &Device::Cpu).unwrap();
+    let input = ModelInput::new(&image, &model.config, &CandleDevice::Cpu).unwrap();
     assert_eq!(values(&input.tensor), values(&want["input"]), "input");
 
     let features = network.backbone.forward(&input.tensor, &|| false).unwrap();
@@ -149,8 +151,8 @@ fn intersection_over_union(a: &Rle, b: &Rle) -> f64 {
     if union == 0.0 { 1.0 } else { count(|(a, b)| a & b) / union }
 }
 
-fn pages_match(name: &str, kernels: Kernels) {
-    let model = load(name, kernels);
+fn pages_match(name: &str, device: Device, kernels: Kernels) {
+    let model = load(name, device, kernels);
     for n in 0..4 {
         let want = expected(name, n);
         let image = page(name, n);
@@ -169,7 +171,7 @@ fn pages_match(name: &str, kernels: Kernels) {
             }
         }
         println!(
-            "{name} {kernels:?} page {n}: {} detections, boxes within {box_error:.4} px, scores within {score_error:.1e}, mask IoU ≥ {worst_iou:.4}",
+            "{name} {device:?} {kernels:?} page {n}: {} detections, boxes within {box_error:.4} px, scores within {score_error:.1e}, mask IoU ≥ {worst_iou:.4}",
             got.len()
         );
         assert_eq!(got.iter().filter(|d| d.mask.is_some()).count(), want.masks_rle.len());
@@ -181,23 +183,29 @@ fn pages_match(name: &str, kernels: Kernels) {
 
 #[test]
 fn mask_rcnn_detections() {
-    pages_match("tiny_mask", Kernels::Own(Memory::Low, Dtype::F32));
-    pages_match("tiny_mask", Kernels::Own(Memory::Fast, Dtype::F32));
-    pages_match("tiny_mask", Kernels::Candle);
+    pages_match("tiny_mask", Device::Cpu, Kernels::Own(Memory::Low, Dtype::F32));
+    pages_match("tiny_mask", Device::Cpu, Kernels::Own(Memory::Fast, Dtype::F32));
+    pages_match("tiny_mask", Device::Cpu, Kernels::Candle);
 }
 
 #[test]
 fn faster_rcnn_detections() {
-    pages_match("tiny_faster", Kernels::default());
-    pages_match("tiny_faster", Kernels::Candle);
+    pages_match("tiny_faster", Device::Cpu, Kernels::default());
+    pages_match("tiny_faster", Device::Cpu, Kernels::Candle);
 }
 
 const THRESHOLD: f32 = 0.3;
 
 /// How far the regions of a model's pages are from the reference's: for each the nearest of its class, in pixels and in score, if there is one within
 /// `reach`; and those that no reference has, above the threshold by `margin`.
-fn away(name: &str, dtype: Dtype, reach: f32, margin: f32) -> (Vec<Option<(f32, f32)>>, Vec<Detection>) {
-    let model = load(name, Kernels::Own(Memory::Low, dtype));
+fn away(
+    name: &str,
+    device: Device,
+    dtype: Dtype,
+    reach: f32,
+    margin: f32,
+) -> (Vec<Option<(f32, f32)>>, Vec<Detection>) {
+    let model = load(name, device, Kernels::Own(Memory::Low, dtype));
     let (mut found, mut more) = (vec![], vec![]);
     for n in 0..4 {
         let want = expected(name, n);
@@ -221,7 +229,7 @@ fn away(name: &str, dtype: Dtype, reach: f32, margin: f32) -> (Vec<Option<(f32, 
 #[test]
 fn bf16_detections() {
     for name in ["tiny_mask", "tiny_faster"] {
-        let (found, more) = away(name, Dtype::Bf16, 1.0, 0.02);
+        let (found, more) = away(name, Device::Cpu, Dtype::Bf16, 1.0, 0.02);
         let lost = found.iter().filter(|d| d.is_none_or(|(_, score)| score >= 0.02)).count();
         let boxes = found.iter().flatten().map(|d| d.0).fold(0f32, f32::max);
         println!("{name} in bf16: {} regions, boxes within {boxes:.2} px", found.len());
@@ -234,7 +242,7 @@ fn bf16_detections() {
 fn bf16_all_detections() {
     let (mut regions, mut lost, mut near, mut more) = (0, 0, 0, 0);
     for name in ["tiny_mask", "tiny_faster"] {
-        let (found, others) = away(name, Dtype::Bf16All, 5.0, 0.05);
+        let (found, others) = away(name, Device::Cpu, Dtype::Bf16All, 5.0, 0.05);
         regions += found.len();
         lost += found.iter().filter(|d| d.is_none()).count();
         near += found.iter().flatten().filter(|d| d.0 < 1.0 && d.1 < 0.02).count();
@@ -244,11 +252,56 @@ fn bf16_all_detections() {
     assert!(lost * 30 <= regions && more * 30 <= regions && near * 10 >= regions * 9, "{lost}, {near}, {more}");
 }
 
+/// The GPU's network, on its kernels' twins: all that is not the GPU itself.
+#[cfg(feature = "cuda")]
+mod cuda {
+    use super::*;
+
+    #[test]
+    fn detections() {
+        pages_match("tiny_mask", Device::Twin, Kernels::default());
+        pages_match("tiny_faster", Device::Twin, Kernels::default());
+    }
+
+    /// In f16 each region of the reference is found within a pixel and 0.02 of its score, and no other, but for those near the threshold.
+    #[test]
+    fn f16_detections() {
+        for name in ["tiny_mask", "tiny_faster"] {
+            let (found, more) = away(name, Device::Twin, Dtype::F16, 1.0, 0.02);
+            let lost = found.iter().filter(|d| d.is_none_or(|(_, score)| score >= 0.02)).count();
+            let boxes = found.iter().flatten().map(|d| d.0).fold(0f32, f32::max);
+            let scores = found.iter().flatten().map(|d| d.1).fold(0f32, f32::max);
+            println!("{name} in f16: {} regions, boxes within {boxes:.2} px, scores within {scores:.4}", found.len());
+            assert_eq!((lost, more.len()), (0, 0), "{name}: {found:?}, {more:?}");
+        }
+    }
+
+    /// Pages at a time give what they give one by one, in their order, whatever their sizes.
+    #[test]
+    fn batches() {
+        let model = load("tiny_mask", Device::Twin, Kernels::default());
+        let pages: Vec<_> = [0, 1, 0, 0].map(|n| page("tiny_mask", n)).into();
+        let together = model.predict_batch(&pages.iter().collect::<Vec<_>>(), 0.3, &|| false);
+        for (page, together) in pages.iter().zip(together) {
+            let (alone, together) = (model.predict(page, 0.3).unwrap(), together.unwrap());
+            assert_eq!(alone.len(), together.len());
+            for (a, b) in alone.iter().zip(&together) {
+                assert_eq!((a.class_id, &a.mask), (b.class_id, &b.mask));
+                assert!(
+                    (a.score - b.score).abs() < 1e-5
+                        && a.box_px.iter().zip(b.box_px).all(|(a, b)| (a - b).abs() < 1e-3)
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn resize_is_pillows() {
     let name = "tiny_mask";
-    let model = load(name, Kernels::default());
-    let want = candle_core::safetensors::load(fixture(name).join("page0.stages.safetensors"), &Device::Cpu).unwrap();
+    let model = load(name, Device::Cpu, Kernels::default());
+    let want =
+        candle_core::safetensors::load(fixture(name).join("page0.stages.safetensors"), &CandleDevice::Cpu).unwrap();
     let want = &want["resized_bgr"];
     let resized = image_input::resize(&page(name, 0), &model.config).unwrap();
     assert_eq!(want.dims(), [resized.height() as usize, resized.width() as usize, 3]);

@@ -54,7 +54,7 @@ impl Layer {
 }
 
 /// Hands a convolution's weights over as slices; a missing bias is empty.
-pub(super) fn with_filters<T>(conv: &Conv, f: impl FnOnce(&Filters<'_>) -> T) -> Result<T> {
+pub(in crate::rcnn) fn with_filters<T>(conv: &Conv, f: impl FnOnce(&Filters<'_>) -> T) -> Result<T> {
     let (output, input, kernel, _) = conv.conv.weight().dims4()?;
     let bias = conv.conv.bias().map(|b| b.to_vec1::<f32>()).transpose()?.unwrap_or_default();
     let stride = conv.conv.config().stride;
@@ -62,7 +62,7 @@ pub(super) fn with_filters<T>(conv: &Conv, f: impl FnOnce(&Filters<'_>) -> T) ->
 }
 
 /// Calls `f` with a tensor's values in order, which are copied only where they do not lie so in memory.
-pub(super) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
+pub(in crate::rcnn) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
     let tensor = tensor.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
     match (&*storage, layout.contiguous_offsets()) {

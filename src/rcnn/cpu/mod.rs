@@ -8,7 +8,8 @@ use candle_nn::VarBuilder;
 use image::RgbImage;
 
 use self::heads::{BoxHead, MaskHead};
-use self::layer::{Layer, with_filters};
+use self::layer::Layer;
+pub(super) use self::layer::{with_filters, with_values};
 pub use self::settings::{Dtype, Memory};
 use super::config::{Config, FuseType};
 use super::fpn::{Fpn, STRIDES};
@@ -60,7 +61,10 @@ impl Cpu {
 
     pub fn load(config: &Config, vb: VarBuilder, memory: Memory, dtype: Dtype) -> Result<Self> {
         let isa = Isa::best();
-        let bf16 = dtype != Dtype::F32;
+        let bf16 = matches!(dtype, Dtype::Bf16 | Dtype::Bf16All);
+        if dtype == Dtype::F16 {
+            tracing::warn!("MODEL_DTYPE=f16 is for GPUs: computing in f32");
+        }
         if bf16 && isa != Isa::Amx {
             tracing::warn!("bf16 helps processors with AMX; this one has {}: computing in f32", isa.name());
         }

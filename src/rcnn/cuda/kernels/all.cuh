@@ -1,0 +1,9 @@
+#pragma once
+#include "conv.cuh"
+#include "detections.cuh"
+#include "mask.cuh"
+#include "nms.cuh"
+#include "proposals.cuh"
+#include "resize.cuh"
+#include "roi_align.cuh"
+#include "winograd.cuh"

@@ -1,0 +1,2 @@
+// The kernels for the GPU.
+#include "all.cuh"

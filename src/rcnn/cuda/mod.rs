@@ -1,0 +1,153 @@
+//! The network on an NVIDIA GPU: kernels of ours (`kernels/`, CUDA C++) around the matrix products of cuBLASLt.
+//!
+//! Maps are channels last. A page's pixels are copied there once and its detections copied back; between them the host reads one number
+//! a batch, how many detections there are, since masks of all that are possible would cost several times those that are there.
+//! What is built here runs on the kernels' twins on the CPU as well ([`Cuda::twin`]), which is how it is tested where no GPU is.
+
+mod backbone;
+mod dtype;
+mod gpu;
+mod heads;
+mod input;
+mod layer;
+mod masks;
+mod matmul;
+mod params;
+mod runtime;
+mod twin;
+#[cfg(test)]
+mod twin_tests;
+
+use std::sync::Arc;
+
+use candle_nn::VarBuilder;
+use image::RgbImage;
+
+use self::backbone::Backbone;
+pub(super) use self::dtype::Dtype;
+use self::gpu::Gpu;
+use self::heads::{BoxHead, Found, RpnHead};
+use self::input::Input;
+use self::layer::Ops;
+use self::masks::MaskHead;
+use self::runtime::Context;
+use super::config::Config;
+use super::device::GpuInfo;
+use super::model::Detection;
+use super::resnet::Convert;
+use super::{Result, Stop, fpn, go_on, roi_heads, rpn};
+
+#[derive(Debug)]
+pub(super) struct Cuda {
+    ops: Ops,
+    gpu: Option<Arc<Gpu>>,
+    input: Input,
+    backbone: Backbone,
+    rpn: RpnHead,
+    box_head: BoxHead,
+    mask_head: Option<MaskHead>,
+}
+
+/// Why there is no GPU to be used, in a sentence with the remedy; `None` if there is one.
+pub(super) fn missing() -> Option<String> {
+    gpu::missing()
+}
+
+impl Cuda {
+    /// On the GPU of that number.
+    pub fn load(config: &Config, vb: VarBuilder, ordinal: usize, dtype: Dtype) -> Result<Self> {
+        let gpu = Arc::new(Gpu::open(ordinal)?);
+        Self::on(config, vb, Context(gpu.clone()), Some(gpu), dtype)
+    }
+
+    /// On the kernels' twins: slow, for tests.
+    pub fn twin(config: &Config, vb: VarBuilder, dtype: Dtype) -> Result<Self> {
+        Self::on(config, vb, Context(Arc::new(twin::TwinRuntime::default())), None, dtype)
+    }
+
+    fn on(config: &Config, vb: VarBuilder, context: Context, gpu: Option<Arc<Gpu>>, dtype: Dtype) -> Result<Self> {
+        let ops = Ops { context, dtype };
+        let layer = |conv| layer::Layer::pack(&ops, &conv);
+        let stem = |conv| layer::Layer::pack_stem(&ops, &conv);
+        let fpn = fpn::Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &stem, layer: &layer })?;
+        let rpn = RpnHead::pack(&ops, rpn::Rpn::load(&config.model, vb.pp("proposal_generator"))?)?;
+        let roi_heads = vb.pp("roi_heads");
+        let box_head = BoxHead::pack(&ops, roi_heads::BoxHead::load(config, roi_heads.clone())?)?;
+        let mask_head = match config.model.mask_on {
+            true => Some(MaskHead::pack(&ops, roi_heads::MaskHead::load(&config.model, roi_heads)?)?),
+            false => None,
+        };
+        Ok(Self { gpu, input: Input::new(config), backbone: Backbone::new(fpn), rpn, box_head, mask_head, ops })
+    }
+
+    pub fn info(&self) -> Result<Option<GpuInfo>> {
+        self.gpu.as_ref().map(|gpu| gpu.info()).transpose()
+    }
+
+    /// Bytes of the GPU's memory that were in use at most.
+    pub fn peak_memory(&self) -> usize {
+        self.ops.context.0.peak()
+    }
+
+    /// Detections with scores above `threshold`, best first, of images that all have the same size.
+    pub fn run(
+        &self,
+        images: &[&RgbImage],
+        threshold: f32,
+        stop: Stop<'_>,
+        mark: &mut (dyn FnMut(&'static str) + Send),
+    ) -> Result<Vec<Vec<Detection>>> {
+        let ops = &self.ops;
+        ops.context.0.enter()?;
+        let input = self.input.load(ops, images)?;
+        go_on(stop)?;
+        let features = self.backbone.forward(ops, &self.input, &input)?;
+        go_on(stop)?;
+        let proposals = self.rpn.forward(ops, &features, &input)?;
+        let found = self.box_head.forward(ops, &features, &proposals, &input, threshold)?;
+        drop(proposals);
+        // The first wait: what the host has done until here took less time than the GPU needs for it.
+        let counts = found.counts(ops)?;
+        mark("network");
+        go_on(stop)?;
+        let masks = match &self.mask_head {
+            Some(head) => Some(head.forward(ops, &features, &found, &counts, &input)?),
+            None => None,
+        };
+        drop(features);
+        mark("masks");
+        let detections = found.detections(ops, &counts, masks.as_deref(), &input)?;
+        mark("detections");
+        Ok(detections)
+    }
+}
+
+impl Found {
+    /// As the model reports them: boxes in pixels of the image that was given, without those that are empty there.
+    fn detections(
+        &self,
+        ops: &Ops,
+        counts: &[usize],
+        masks: Option<&[super::Rle]>,
+        input: &input::Loaded,
+    ) -> Result<Vec<Vec<Detection>>> {
+        let rows = self.rows(ops, counts)?;
+        let mut masks = masks.map(<[_]>::iter);
+        let (width, height) = (input.original.0 as f32, input.original.1 as f32);
+        let scale = [width / input.size.0 as f32, height / input.size.1 as f32];
+        let mut pages = vec![];
+        for page in rows {
+            let mut detections = vec![];
+            for (b, score, class_id) in page {
+                let mask = masks.as_mut().and_then(Iterator::next).cloned();
+                let scaled = [b[0] * scale[0], b[1] * scale[1], b[2] * scale[0], b[3] * scale[1]];
+                let box_px = super::boxes::clip(scaled, width, height);
+                if box_px[2] > box_px[0] && box_px[3] > box_px[1] {
+                    detections.push(Detection { class_id, score, box_px, mask });
+                }
+            }
+            pages.push(detections);
+        }
+        Ok(pages)
+    }
+}

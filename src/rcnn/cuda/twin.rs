@@ -1,0 +1,218 @@
+//! The kernels' twins on the CPU.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::ffi::{CString, c_char, c_void};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+use super::Dtype;
+#[cfg(test)]
+use super::runtime::Params;
+use super::runtime::{Product, Runtime};
+use crate::rcnn::{Error, Result};
+
+type Twin = unsafe extern "C" fn(params: *const c_void, from: i64, to: i64, shared: *mut c_char);
+
+unsafe extern "C" {
+    fn docreader_twin(name: *const c_char, size: *mut u64) -> Option<Twin>;
+}
+
+#[derive(Debug, Default)]
+pub(super) struct TwinRuntime {
+    used: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+const ALIGNMENT: usize = 256;
+
+impl Runtime for TwinRuntime {
+    fn enter(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<u64> {
+        let layout = Layout::from_size_align(bytes, ALIGNMENT).map_err(|e| Error::Gpu(e.to_string()))?;
+        // SAFETY: nobody asks for no bytes.
+        let memory = unsafe { alloc(layout) };
+        if memory.is_null() {
+            return Err(Error::GpuMemory);
+        }
+        // Numbers that show where they are used before they are written: NaN in each type.
+        // SAFETY: all of the memory is ours.
+        unsafe { std::ptr::write_bytes(memory, 0xff, bytes) };
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.peak.fetch_max(used, Ordering::Relaxed);
+        Ok(memory as u64)
+    }
+
+    fn free(&self, address: u64, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        if let Ok(layout) = Layout::from_size_align(bytes, ALIGNMENT) {
+            // SAFETY: `alloc` gave it for the same layout.
+            unsafe { dealloc(address as *mut u8, layout) };
+        }
+    }
+
+    fn write(&self, address: u64, bytes: &[&[u8]]) -> Result<()> {
+        let mut to = address as *mut u8;
+        for part in bytes {
+            // SAFETY: the caller's buffer has room for all parts.
+            unsafe {
+                std::ptr::copy_nonoverlapping(part.as_ptr(), to, part.len());
+                to = to.add(part.len());
+            }
+        }
+        Ok(())
+    }
+
+    fn zero(&self, address: u64, bytes: usize) -> Result<()> {
+        // SAFETY: the caller's buffer has these bytes.
+        unsafe { std::ptr::write_bytes(address as *mut u8, 0, bytes) };
+        Ok(())
+    }
+
+    fn read(&self, address: u64, bytes: &mut [u8]) -> Result<()> {
+        // SAFETY: the caller's buffer has these bytes.
+        unsafe { std::ptr::copy_nonoverlapping(address as *const u8, bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    fn items(&self, name: &str, params: &[u8], count: usize) -> Result<()> {
+        call(name, params, count, 0, 1024)
+    }
+
+    fn blocks(&self, name: &str, params: &[u8], count: usize, _threads: usize, shared: usize) -> Result<()> {
+        call(name, params, count, shared, 1)
+    }
+
+    fn product(&self, p: &Product) -> Result<()> {
+        for batch in 0..p.batch {
+            let address = |start: u64, stride: usize, dtype: Dtype| start + (batch * stride * dtype.bytes()) as u64;
+            let at = Product {
+                a: address(p.a, p.strides[0], p.dtype),
+                b: address(p.b, p.strides[1], p.dtype),
+                d: address(p.d, p.strides[2], p.out),
+                ..*p
+            };
+            multiply(&at);
+        }
+        Ok(())
+    }
+
+    fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
+/// Calls a kernel by name, for tests.
+#[cfg(test)]
+pub(super) fn run<P: Params>(name: &str, params: &P, count: usize, shared: usize) {
+    // SAFETY: Params are plain numbers.
+    let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(params).cast(), size_of::<P>()) };
+    call(name, bytes, count, shared, 1024).unwrap();
+}
+
+fn call(name: &str, params: &[u8], count: usize, shared: usize, chunk: usize) -> Result<()> {
+    let missing = || Error::Gpu(format!("there is no kernel {name}"));
+    let c_name = CString::new(format!("k_{name}")).map_err(|_| missing())?;
+    let mut size = 0u64;
+    // SAFETY: a C string and a place for a number.
+    let twin = unsafe { docreader_twin(c_name.as_ptr(), &raw mut size) }.ok_or_else(missing)?;
+    assert_eq!(size as usize, params.len(), "{name}: its parameters are another struct here than there");
+    // As aligned as the struct that they came from.
+    let aligned: Vec<u64> =
+        params.chunks(8).map(|c| u64::from_ne_bytes(std::array::from_fn(|i| c.get(i).copied().unwrap_or(0)))).collect();
+    let address = aligned.as_ptr() as usize;
+    (0..count.div_ceil(chunk)).into_par_iter().for_each(|i| {
+        let mut memory = vec![u64::MAX; shared.div_ceil(8)];
+        let (from, to) = (i * chunk, (i * chunk + chunk).min(count));
+        // SAFETY: the parameters are of the kernel's struct; it writes to buffers of the caller's only, each item to its own place.
+        unsafe { twin(address as *const c_void, from as i64, to as i64, memory.as_mut_ptr().cast()) };
+    });
+    Ok(())
+}
+
+fn multiply(p: &Product) {
+    let a = load(p.a, p.m, p.k, p.lda, p.dtype);
+    let b = load(p.b, p.k, p.n, p.ldb, p.dtype);
+    let mut d = match p.add {
+        true => load(p.d, p.m, p.n, p.ldd, p.out),
+        false => vec![0.0; p.m * p.n],
+    };
+    // SAFETY: the three are matrices of these sizes, row by row.
+    unsafe {
+        gemm::gemm(
+            p.m,
+            p.n,
+            p.k,
+            d.as_mut_ptr(),
+            1,
+            p.n as isize,
+            p.add,
+            a.as_ptr(),
+            1,
+            p.k as isize,
+            b.as_ptr(),
+            1,
+            p.n as isize,
+            1.0f32,
+            1.0f32,
+            false,
+            false,
+            false,
+            gemm::Parallelism::Rayon(0),
+        );
+    }
+    let bias = if p.bias == 0 { vec![0.0; p.n] } else { load(p.bias, 1, p.n, p.n, p.out) };
+    for row in d.chunks_exact_mut(p.n) {
+        for (value, bias) in row.iter_mut().zip(&bias) {
+            *value += bias;
+            if p.relu {
+                *value = value.max(0.0);
+            }
+        }
+    }
+    store(p.d, &d, p.n, p.ldd, p.out);
+}
+
+fn load(address: u64, rows: usize, columns: usize, stride: usize, dtype: Dtype) -> Vec<f32> {
+    let mut out = Vec::with_capacity(rows * columns);
+    for row in 0..rows {
+        let at = row * stride;
+        // SAFETY: the caller's matrix has so many rows that far apart.
+        unsafe {
+            match dtype {
+                Dtype::F32 => {
+                    out.extend_from_slice(std::slice::from_raw_parts((address as *const f32).add(at), columns))
+                }
+                Dtype::F16 => {
+                    let row = std::slice::from_raw_parts((address as *const f16).add(at), columns);
+                    out.extend(row.iter().map(|v| v.to_f32()));
+                }
+                Dtype::Bf16 => {
+                    let row = std::slice::from_raw_parts((address as *const bf16).add(at), columns);
+                    out.extend(row.iter().map(|v| v.to_f32()));
+                }
+            }
+        }
+    }
+    out
+}
+
+fn store(address: u64, values: &[f32], columns: usize, stride: usize, dtype: Dtype) {
+    for (row, values) in values.chunks_exact(columns).enumerate() {
+        for (column, &value) in values.iter().enumerate() {
+            let at = row * stride + column;
+            // SAFETY: the caller's matrix has so many rows that far apart.
+            unsafe {
+                match dtype {
+                    Dtype::F32 => *(address as *mut f32).add(at) = value,
+                    Dtype::F16 => *(address as *mut f16).add(at) = f16::from_f32(value),
+                    Dtype::Bf16 => *(address as *mut bf16).add(at) = bf16::from_f32(value),
+                }
+            }
+        }
+    }
+}
