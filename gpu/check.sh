@@ -7,12 +7,13 @@ cd "$(dirname "$0")/.."
 device=cuda dtypes=f32,f16,bf16 jobs=8 seconds=420 out=.gpu/out dry=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --dry-run) device=cpu dtypes=f32 jobs=2 seconds=110 dry=(--dry-run); shift ;;
+    --dry-run) device=cpu dtypes=f32 jobs=2 seconds=130 dry=(--dry-run); shift ;;
     --seconds) seconds=$2; shift 2 ;;
     --out) out=$2; shift 2 ;;
     *) sed -n '2,4s/^# //p' "$0" >&2; exit 2 ;;
   esac
 done
+cores=$(nproc)
 deadline=$(($(date +%s) + seconds))
 mkdir -p "$out"
 json=$(realpath "$out")/gpu.json
@@ -92,10 +93,10 @@ Image.open(sys.argv[1]).convert("RGB").resize((918, 1188)).save(sys.argv[2])' "$
 check() {
   local failed=0 share background model=$work/r50
   find_python
-  echo "commit $(cat .gpu/commit 2>/dev/null || git rev-parse --short HEAD 2>/dev/null || echo unknown), $(nproc) cores, $seconds s, $device"
+  echo "commit $(cat .gpu/commit 2>/dev/null || git rev-parse --short HEAD 2>/dev/null || echo unknown), $cores cores, $seconds s, $device"
   note date "$(date -u +%F)"
   note commit "$(cat .gpu/commit 2>/dev/null || echo unknown)"
-  note host "$(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $("$python" --version)"
+  note host "$cores cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $("$python" --version)"
   local gpu="no GPU: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)"
   [ "$device" = cpu ] || gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm --format=csv,noheader 2>&1 | head -1) || true
   echo "$gpu"

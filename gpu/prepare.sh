@@ -34,6 +34,6 @@ for source in tests/fixtures/tiny_mask tests/fixtures/tiny_faster "$family"/{r10
   done
 done
 echo "in .gpu:"
-du -sh .gpu/* | sort -h
+du -ch .gpu/app.xz .gpu/fixtures .gpu/commit
 echo "beside it travel $(git ls-files -coz --exclude-standard | du -ch --files0-from=- 2>/dev/null | tail -1 | cut -f1) of this tree"
-echo "next: gpu/aside.sh out; there, with .gpu carried: gpu/check.sh --seconds 420 --out DIR; then gpu/aside.sh back"
+echo "next: gpu/aside.sh out; there, with .gpu/app.xz, .gpu/fixtures and .gpu/commit: gpu/check.sh --seconds 420 --out DIR; then gpu/aside.sh back"

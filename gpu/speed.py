@@ -70,7 +70,9 @@ class Check:
 
     def save(self):
         speed = {"app": self.app, "peer": self.peer, "peer_about": self.about}
-        update(self.args.json, speed=speed, ratios=ratios({"speed": speed}))
+        # In a dry run the program and the peer run different models.
+        found = [] if self.args.dry_run else ratios({"speed": speed})
+        update(self.args.json, speed=speed, dry_run=self.args.dry_run, ratios=found)
 
     def bench(self, dtype, batches):
         """One start of the program; if it breaks, one for each batch."""

@@ -114,9 +114,12 @@ def failures(result):
 
 def show(result):
     title = f"`gpu/check.sh` on {result.get('date', '?')}, {result.get('gpu', '?')}:"
-    parts = [title, fidelity_table(result), speed_table(result)]
+    parts = [title, fidelity_table(result)]
+    if result.get("dry_run"):
+        parts.append("A dry run: the program and PyTorch ran different models, which cannot be compared.")
+    parts.append(speed_table(result))
     lines = []
-    for r in ratios(result):
+    for r in [] if result.get("dry_run") else ratios(result):
         one = ""
         if "batch_1" in r:
             one = f"{r['batch_1']} at batch 1 ({r['batch_1_peer_without_pasting']} without its pasting), "
