@@ -23,8 +23,13 @@ mod cuda {
             ptx(&home, architecture, &out.join(format!("sm_{architecture}.ptx")));
         }
         // Rounds as the PTX does.
-        cc::Build::new()
-            .cpp(true)
+        let mut twin = cc::Build::new();
+        if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture == "x86_64") {
+            // f16 by the processor; twins are for tests, and those run on processors that have it.
+            twin.flag("-mf16c");
+        }
+        twin.cpp(true)
+            .cpp_link_stdlib(None)
             .std("c++17")
             .opt_level(3)
             .flag("-ffp-contract=off")

@@ -4,7 +4,7 @@
 # Leaves gpu.json and check.log in DIR (.gpu/out). --dry-run: the same steps on the CPU, small. APP=… takes another program.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-device=cuda dtypes=f32,f16,bf16 jobs=8 seconds=420 out=.gpu/out dry=()
+device=cuda dtypes=f32,f16,f16-all,bf16,bf16-all jobs=8 seconds=420 out=.gpu/out dry=()
 while [ $# -gt 0 ]; do
   case $1 in
     --dry-run) device=cpu dtypes=f32 jobs=2 seconds=130 dry=(--dry-run); shift ;;

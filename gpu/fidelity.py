@@ -1,6 +1,6 @@
 """Runs the program on every page of the fixtures and compares it with Detectron2's answers.
 
-    fidelity.py --app APP --fixtures DIR --json FILE [--device cuda] [--dtypes f32,f16,bf16]
+    fidelity.py --app APP --fixtures DIR --json FILE [--device cuda] [--dtypes f32,f16,f16-all,bf16,bf16-all]
                 [--jobs 8] [--deadline SECONDS_SINCE_1970]
 
 Judged as tests/rcnn/fidelity.rs judges: for each reference region, the nearest of its class that
@@ -20,11 +20,11 @@ TRAINED, TRAINED_THRESHOLD = ("tiny_mask", "tiny_faster"), 0.3
 # Random, narrow members of the family: they amplify rounding.
 FAMILY_THRESHOLD = 0.05
 # By dtype: pixels, score. What is not here is only reported.
-GATES = {"f32": (0.01, 1e-4), "f16": (1.0, 0.02)}
+GATES = {"f32": (0.01, 1e-4), "f16": (1.0, 0.02), "bf16": (1.0, 0.02)}
 FAMILY_GATES = {"f32": (0.5, 0.005)}
 # A region further away than this is another one; the threshold's neighbourhood.
 REACH = 5.0
-MARGIN = {"f32": 0.002, "f16": 0.02, "bf16": 0.05}
+MARGIN = {"f32": 0.002, "f16": 0.02, "f16-all": 0.02, "bf16": 0.02, "bf16-all": 0.05}
 # Of f32's masks, as in fidelity.rs.
 MASK_IOU = 0.999
 
@@ -148,7 +148,7 @@ def main():
     options.add_argument("--fixtures", required=True, type=pathlib.Path)
     options.add_argument("--json", required=True)
     options.add_argument("--device", default="cuda")
-    options.add_argument("--dtypes", default="f32,f16,bf16")
+    options.add_argument("--dtypes", default="f32,f16,f16-all,bf16,bf16-all")
     options.add_argument("--jobs", type=int, default=8)
     options.add_argument("--seconds", type=float, default=40, help="a page's")
     options.add_argument("--deadline", type=float, default=1e12)

@@ -39,17 +39,19 @@ PLAN = [
     ("app", "f16", [8, 16]),
     ("app", "f32", [8, 16]),
     ("peer", names("f16", [1, 8, 16]) + names("tf32", [1]) + names("f32", [1])),
-    ("app", "bf16", [1, 8, 16]),
+    ("app", "f16-all", [1, 8, 16, 32]),
+    ("peer", names("f16", [8, 1], "compile") + names("tf32", [8]) + names("f32", [8])),
+    ("app", "bf16-all", [16]),
     ("app", "f16", [2, 4, 32]),
     ("app", "f32", [2, 4, 32]),
     (
         "peer",
-        names("f16", [1, 16, 8], "compile") + names("tf32", [8]) + names("f32", [8])
-        + names("f16", [1], "graphs") + names("tf32", [1, 8], "compile") + names("f32", [1, 8], "nchw")
+        names("f16", [16], "compile") + names("f16", [1], "graphs") + names("tf32", [1, 8], "compile") + names("f32", [1, 8], "nchw")
         + names("default", [1, 8]) + names("f16", [32]) + names("tf32", [16, 32]) + names("f32", [16])
         + names("f16", [32], "compile"),
     ),
-    ("app", "bf16", [2, 4, 32]),
+    ("app", "f16-all", [2, 4]),
+    ("app", "bf16", [1, 16]),
     (
         "peer",
         names("f16", [2, 4]) + names("tf32", [2, 4]) + names("f32", [2, 4, 32])

@@ -5,7 +5,7 @@ from results import read
 
 BATCHES = [1, 2, 4, 8, 16, 32]
 # A peer's precision by the program's dtype, the nearest first.
-SAME = {"f16": ["f16"], "bf16": ["f16"], "f32": ["f32", "default", "tf32"]}
+SAME = {"f16": ["f16"], "f16-all": ["f16"], "bf16": ["f16"], "bf16-all": ["f16"], "f32": ["f32", "default", "tf32"]}
 CALLED = {
     "f32": "f32, TF32 off", "default": "f32, PyTorch's defaults", "tf32": "f32, TF32 on",
     "f16": "f16 autocast", "bf16": "bf16 autocast",
@@ -26,7 +26,7 @@ def best_of(rows):
 def columns(result):
     """A name and the figures by batch, for the program's dtypes and the peer's precisions."""
     speed = result.get("speed", {})
-    app = {d: best_of(r for r in speed.get("app", []) if r["dtype"] == d) for d in ("f16", "bf16", "f32")}
+    app = {d: best_of(r for r in speed.get("app", []) if r["dtype"] == d) for d in ("f16", "f16-all", "bf16", "bf16-all", "f32")}
     peer = {p: best_of(r for r in speed.get("peer", []) if r["precision"] == p) for p in CALLED}
     return app, peer
 

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::table;
@@ -87,7 +87,7 @@ fn measure_batches(args: &BenchArgs, page: &image::RgbImage) -> anyhow::Result<S
         device: model.device_name(),
         driver: gpu.as_ref().map(|gpu| gpu.driver.clone()),
         memory_mb: gpu.map_or(0, |gpu| gpu.memory >> 20),
-        dtype: format!("{:?}", args.model.model_dtype).to_lowercase(),
+        dtype: args.model.model_dtype.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()),
         load_seconds: load.as_secs_f64(),
         batches,
         stages: stages.iter().map(|Stage { name, time, .. }| StageReport { name, ms: milliseconds(*time) }).collect(),

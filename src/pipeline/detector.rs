@@ -113,6 +113,10 @@ impl Detector {
                     answer(&model, request.begin().into_iter().collect(), threshold);
                 }
             }
+            if model.gpu().is_some() {
+                // The process ends, and takes the GPU's memory with it; whoever frees it meanwhile calls a driver that is being unloaded.
+                std::mem::forget(model);
+            }
         })?;
         Ok(handle)
     }

@@ -119,11 +119,11 @@ impl Engine {
             }
             #[cfg(feature = "cuda")]
             (Device::Cuda(ordinal), kernels) => {
-                Cuda::load(config, vb, *ordinal, gpu_dtype(kernels)).map(|network| Self::Cuda(Box::new(network)))
+                Cuda::load(config, vb, *ordinal, precision(kernels)).map(|network| Self::Cuda(Box::new(network)))
             }
             #[cfg(feature = "cuda")]
             (Device::Twin, kernels) => {
-                Cuda::twin(config, vb, gpu_dtype(kernels)).map(|network| Self::Cuda(Box::new(network)))
+                Cuda::twin(config, vb, precision(kernels)).map(|network| Self::Cuda(Box::new(network)))
             }
             #[cfg(not(feature = "cuda"))]
             (Device::Cuda(_), _) => {
@@ -134,11 +134,10 @@ impl Engine {
 }
 
 #[cfg(feature = "cuda")]
-fn gpu_dtype(kernels: Kernels) -> cuda::Dtype {
+fn precision(kernels: Kernels) -> cuda::Precision {
     match kernels {
-        Kernels::Own(_, Dtype::F16) => cuda::Dtype::F16,
-        Kernels::Own(_, Dtype::Bf16 | Dtype::Bf16All) => cuda::Dtype::Bf16,
-        Kernels::Own(_, Dtype::F32) | Kernels::Candle => cuda::Dtype::F32,
+        Kernels::Own(_, dtype) => dtype.into(),
+        Kernels::Candle => Dtype::F32.into(),
     }
 }
 

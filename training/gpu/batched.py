@@ -54,7 +54,7 @@ class Batched:
 
         A class of -1 means that there is no box.
         """
-        features, logits, deltas = (dense or self.dense)(x)
+        features, logits, deltas = (self.dense if dense is None else dense)(x)
         maps = [tuple(feature.shape[-2:]) for feature in features]
         grids = self._anchors(maps)
         real = classes >= 0
@@ -136,7 +136,7 @@ class Batched:
         at, valid, positive = sample(labels, cfg.BATCH_SIZE_PER_IMAGE, cfg.POSITIVE_FRACTION)
         match = match.gather(1, at)
         wanted = torch.where(positive, classes.gather(1, match), cfg.NUM_CLASSES)
-        rois = torch.where(valid[..., None], rows(proposals, at), proposals.new_tensor(NOWHERE))
+        rois = torch.where(valid[..., None], rows(proposals, at), box_ops.constant(NOWHERE, proposals.device))
         return rois, wanted, torch.where(positive[..., None], rows(truth, match), rois), valid
 
     def _box_losses(self, features: list[Tensor], rois: Tensor, wanted: Tensor, targets: Tensor, counts: Tensor) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from .pages import Pages
 # A bucket is as much higher than wide as A4, or the other way round.
 A4 = 2**0.5
 # How much of a bucket a page takes up, of its sides.
-FILL = (0.72, 1.0)
+FILL = (0.78, 1.0)
 # Letters of the store are not made larger than this.
 LARGEST_SCALE = 1.5
 SQUEEZE = (0.94, 1.06)

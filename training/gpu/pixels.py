@@ -4,7 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from detectron.boxes import constant
+
 LUMA = (0.299, 0.587, 0.114)
+BLUR = (0.25, 0.5, 0.25)
 
 
 def axis_weights(start: Tensor, length: Tensor, output: Tensor, size: int, source: int) -> Tensor:
@@ -40,9 +43,9 @@ def change(x: Tensor, looks: dict[str, Tensor]) -> Tensor:
     def of(name: str) -> Tensor:
         return looks[name].view(len(x), -1, 1, 1)
 
-    luma = (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    luma = (x * constant(LUMA, x.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
     x = torch.lerp(x, luma.expand_as(x), of("grey"))
-    kernel = x.new_tensor([1.0, 2.0, 1.0]) / 4
+    kernel = constant(BLUR, x.device)
     kernel = (kernel[:, None] * kernel).expand(3, 1, 3, 3).contiguous()
     x = torch.lerp(x, F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=3), of("blur"))
     x = ((x - 128) * of("contrast") + 128) * of("tint")

@@ -23,7 +23,7 @@ from .batched import Batched
 
 SEED = 1
 # Seconds before the end that the last checkpoint gets, and seconds that compiling may take.
-CLOSING, COMPILING = 12, 100
+CLOSING, COMPILING = 12, 80
 # Steps between two looks at the figures, which wait for the GPU.
 LOOK = 20
 # So many looks in a row may see figures that are not finite before the loop gives up.

@@ -62,7 +62,7 @@ impl Cpu {
     pub fn load(config: &Config, vb: VarBuilder, memory: Memory, dtype: Dtype) -> Result<Self> {
         let isa = Isa::best();
         let bf16 = matches!(dtype, Dtype::Bf16 | Dtype::Bf16All);
-        if dtype == Dtype::F16 {
+        if matches!(dtype, Dtype::F16 | Dtype::F16All) {
             tracing::warn!("MODEL_DTYPE=f16 is for GPUs: computing in f32");
         }
         if bf16 && isa != Isa::Amx {

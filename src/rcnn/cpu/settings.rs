@@ -10,13 +10,15 @@ pub enum Memory {
     Fast,
 }
 
-/// What products are made of; sums are f32. On a GPU, both kinds of bf16 are activations and weights in bf16.
+/// What products are made of; sums are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Dtype {
     F32,
-    /// On a GPU: activations and weights in f16; boxes move by less than a pixel, scores by less than 0.02
+    /// On GPUs: the box and the mask head in f16; boxes move by less than a pixel, scores by less than 0.02
     F16,
-    /// The RPN, the box and the mask head in bf16 on processors with AMX, f32 on others; boxes move by less than a pixel, scores by less than 0.02
+    /// On GPUs: everything in f16, twice as fast, but some boxes move by some pixels, as in PyTorch's autocast
+    F16All,
+    /// On processors with AMX the RPN, the box and the mask head in bf16, on GPUs but the RPN; boxes move by less than a pixel, scores by less than 0.02
     Bf16,
     /// The backbone and the pyramid, too: faster still, but boxes move by some pixels, and regions near a threshold come and go
     Bf16All,

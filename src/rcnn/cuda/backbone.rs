@@ -1,5 +1,6 @@
 //! ResNet and feature pyramid (`detectron2/modeling/backbone/resnet.py` and `fpn.py`).
 
+use super::Dtype;
 use super::input::{Input, Loaded};
 use super::layer::{Layer, Map, Ops, PostOps};
 use super::runtime::Params;
@@ -37,8 +38,17 @@ struct UpsampleAdd {
     factor: f32,
 }
 
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+struct Convert {
+    input: u64,
+    output: u64,
+}
+
 // SAFETY: plain numbers, as the kernels declare them.
 unsafe impl Params for MaxPool {}
+// SAFETY: as above.
+unsafe impl Params for Convert {}
 // SAFETY: as above.
 unsafe impl Params for UpsampleAdd {}
 
@@ -123,6 +133,17 @@ impl Bottleneck<Layer> {
 }
 
 impl Ops {
+    /// A map in f32 as this network's type.
+    pub fn convert(&self, x: Map) -> Result<Map> {
+        if self.dtype == Dtype::F32 {
+            return Ok(x);
+        }
+        let out = self.map(x.count, x.height, x.width, x.channels)?;
+        let params = Convert { input: x.buffer.address, output: out.buffer.address };
+        self.context.items(&self.named("convert"), &params, out.values() / self.dtype.pack())?;
+        Ok(out)
+    }
+
     /// 3 × 3 at stride 2, after a ReLU.
     fn max_pool(&self, x: &Map) -> Result<Map> {
         let out = self.map(x.count, (x.height - 1) / 2 + 1, (x.width - 1) / 2 + 1, x.channels)?;

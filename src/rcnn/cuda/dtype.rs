@@ -1,3 +1,7 @@
+//! Types of numbers on a GPU.
+
+use crate::rcnn::cpu;
+
 /// Of activations and weights; sums are f32, and so are the answers of the heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dtype {
@@ -26,5 +30,28 @@ impl Dtype {
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
         }
+    }
+}
+
+/// What a network's parts compute in.
+#[derive(Debug, Clone, Copy)]
+pub struct Precision {
+    /// The backbone, the pyramid and the RPN.
+    pub rpn: Dtype,
+    /// The box and the mask head.
+    pub heads: Dtype,
+}
+
+impl From<cpu::Dtype> for Precision {
+    /// What proposals in less than f32 are off by makes other boxes win in non-maximum suppression, so only the `-all` kinds have that.
+    fn from(dtype: cpu::Dtype) -> Self {
+        let (rpn, heads) = match dtype {
+            cpu::Dtype::F32 => (Dtype::F32, Dtype::F32),
+            cpu::Dtype::F16 => (Dtype::F32, Dtype::F16),
+            cpu::Dtype::F16All => (Dtype::F16, Dtype::F16),
+            cpu::Dtype::Bf16 => (Dtype::F32, Dtype::Bf16),
+            cpu::Dtype::Bf16All => (Dtype::Bf16, Dtype::Bf16),
+        };
+        Self { rpn, heads }
     }
 }

@@ -24,7 +24,8 @@ use candle_nn::VarBuilder;
 use image::RgbImage;
 
 use self::backbone::Backbone;
-pub(super) use self::dtype::Dtype;
+use self::dtype::Dtype;
+pub(super) use self::dtype::Precision;
 use self::gpu::Gpu;
 use self::heads::{BoxHead, Found, RpnHead};
 use self::input::Input;
@@ -39,7 +40,10 @@ use super::{Result, Stop, fpn, go_on, roi_heads, rpn};
 
 #[derive(Debug)]
 pub(super) struct Cuda {
+    /// Of the box and the mask head.
     ops: Ops,
+    /// Of what comes before them: f32, or the same.
+    rpn_ops: Ops,
     gpu: Option<Arc<Gpu>>,
     input: Input,
     backbone: Backbone,
@@ -55,29 +59,45 @@ pub(super) fn missing() -> Option<String> {
 
 impl Cuda {
     /// On the GPU of that number.
-    pub fn load(config: &Config, vb: VarBuilder, ordinal: usize, dtype: Dtype) -> Result<Self> {
+    pub fn load(config: &Config, vb: VarBuilder, ordinal: usize, precision: Precision) -> Result<Self> {
         let gpu = Arc::new(Gpu::open(ordinal)?);
-        Self::on(config, vb, Context(gpu.clone()), Some(gpu), dtype)
+        Self::on(config, vb, Context(gpu.clone()), Some(gpu), precision)
     }
 
     /// On the kernels' twins: slow, for tests.
-    pub fn twin(config: &Config, vb: VarBuilder, dtype: Dtype) -> Result<Self> {
-        Self::on(config, vb, Context(Arc::new(twin::TwinRuntime::default())), None, dtype)
+    pub fn twin(config: &Config, vb: VarBuilder, precision: Precision) -> Result<Self> {
+        Self::on(config, vb, Context(Arc::new(twin::TwinRuntime::default())), None, precision)
     }
 
-    fn on(config: &Config, vb: VarBuilder, context: Context, gpu: Option<Arc<Gpu>>, dtype: Dtype) -> Result<Self> {
-        let ops = Ops { context, dtype };
-        let layer = |conv| layer::Layer::pack(&ops, &conv);
-        let stem = |conv| layer::Layer::pack_stem(&ops, &conv);
+    fn on(
+        config: &Config,
+        vb: VarBuilder,
+        context: Context,
+        gpu: Option<Arc<Gpu>>,
+        precision: Precision,
+    ) -> Result<Self> {
+        let ops = Ops { context, dtype: precision.heads };
+        let rpn_ops = Ops { dtype: precision.rpn, ..ops.clone() };
+        let layer = |conv| layer::Layer::pack(&rpn_ops, &conv);
+        let stem = |conv| layer::Layer::pack_stem(&rpn_ops, &conv);
         let fpn = fpn::Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &stem, layer: &layer })?;
-        let rpn = RpnHead::pack(&ops, rpn::Rpn::load(&config.model, vb.pp("proposal_generator"))?)?;
+        let rpn = RpnHead::pack(&rpn_ops, rpn::Rpn::load(&config.model, vb.pp("proposal_generator"))?)?;
         let roi_heads = vb.pp("roi_heads");
         let box_head = BoxHead::pack(&ops, roi_heads::BoxHead::load(config, roi_heads.clone())?)?;
         let mask_head = match config.model.mask_on {
             true => Some(MaskHead::pack(&ops, roi_heads::MaskHead::load(&config.model, roi_heads)?)?),
             false => None,
         };
-        Ok(Self { gpu, input: Input::new(config), backbone: Backbone::new(fpn), rpn, box_head, mask_head, ops })
+        Ok(Self {
+            gpu,
+            input: Input::new(config),
+            backbone: Backbone::new(fpn),
+            rpn,
+            box_head,
+            mask_head,
+            ops,
+            rpn_ops,
+        })
     }
 
     pub fn info(&self) -> Result<Option<GpuInfo>> {
@@ -101,9 +121,12 @@ impl Cuda {
         ops.context.0.enter()?;
         let input = self.input.load(ops, images)?;
         go_on(stop)?;
-        let features = self.backbone.forward(ops, &self.input, &input)?;
+        let mut features = self.backbone.forward(&self.rpn_ops, &self.input, &input)?;
         go_on(stop)?;
-        let proposals = self.rpn.forward(ops, &features, &input)?;
+        let proposals = self.rpn.forward(&self.rpn_ops, &features, &input)?;
+        if self.rpn_ops.dtype != ops.dtype {
+            features = features.into_iter().map(|map| ops.convert(map)).collect::<Result<_>>()?;
+        }
         let found = self.box_head.forward(ops, &features, &proposals, &input, threshold)?;
         drop(proposals);
         // The first wait: what the host has done until here took less time than the GPU needs for it.

@@ -99,6 +99,19 @@ template <class T> HD void max_pool(const PoolParams& p, long item) {
 }
 ITEMS_OF_EACH_TYPE(max_pool, PoolParams)
 
+struct ConvertParams {
+    uint64_t input, output;
+};
+
+// Values of f32 as another type, a pack of the output at a time.
+template <class T> HD void convert(const ConvertParams& p, long item) {
+    Pack<T> out;
+    const float* in = (const float*)p.input + item * Pack<T>::N;
+    for (int i = 0; i < Pack<T>::N; i++) out.v[i] = from_f32<T>(in[i]);
+    ((Pack<T>*)p.output)[item] = out;
+}
+ITEMS_OF_EACH_TYPE(convert, ConvertParams)
+
 struct UpsampleParams {
     uint64_t coarse, fine;
     // Of the fine map.
