@@ -60,11 +60,13 @@ pub struct Conv {
     pub(super) norm: Option<Group>,
 }
 
-/// A group norm, and its parameters for others than candle.
+/// A group norm, and its parameters for the GPU's kernels.
 #[derive(Debug)]
 pub(super) struct Group {
     norm: GroupNorm,
+    #[cfg(feature = "cuda")]
     pub weight: Tensor,
+    #[cfg(feature = "cuda")]
     pub bias: Tensor,
 }
 
@@ -87,7 +89,13 @@ impl Conv {
                 let vb = vb.pp("norm");
                 let (weight, bias) = (vb.get(output, "weight")?, vb.get(output, "bias")?);
                 let norm = GroupNorm::new(weight.clone(), bias.clone(), output, GROUPS, EPS)?;
-                group_norm = Some(Group { norm, weight, bias });
+                group_norm = Some(Group {
+                    norm,
+                    #[cfg(feature = "cuda")]
+                    weight,
+                    #[cfg(feature = "cuda")]
+                    bias,
+                });
             }
         }
         let config = Conv2dConfig { padding: kernel / 2, stride, groups, ..Default::default() };

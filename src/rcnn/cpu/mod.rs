@@ -1,15 +1,14 @@
 //! The network on the kernels for CPUs: channels last, weights packed, ReLU and additions done where a layer's results are made.
 
 mod heads;
-mod layer;
+pub(super) mod layer;
 mod settings;
 
 use candle_nn::VarBuilder;
 use image::RgbImage;
 
 use self::heads::{BoxHead, MaskHead};
-use self::layer::Layer;
-pub(super) use self::layer::{with_filters, with_values};
+use self::layer::{Layer, with_filters};
 pub use self::settings::{Dtype, Memory};
 use super::config::{Config, FuseType};
 use super::fpn::{Fpn, STRIDES};

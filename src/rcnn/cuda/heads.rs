@@ -10,7 +10,7 @@ use super::params::{
 };
 use super::runtime::Buffer;
 use crate::rcnn::boxes::Box2;
-use crate::rcnn::cpu::with_filters;
+use crate::rcnn::cpu::layer::with_filters;
 use crate::rcnn::fpn::STRIDES;
 use crate::rcnn::pooler::Pooler;
 use crate::rcnn::roi_heads::{self, Selection};

@@ -4,7 +4,7 @@ use candle_nn::Linear;
 
 use super::Dtype;
 use super::runtime::{Buffer, Context, Params, Product};
-use crate::rcnn::cpu::{with_filters, with_values};
+use crate::rcnn::cpu::layer::{with_filters, with_values};
 use crate::rcnn::layers::{Conv, EPS, GROUPS, Group};
 use crate::rcnn::{Error, Result};
 

@@ -8,7 +8,7 @@ use super::input::Loaded;
 use super::layer::{Dense, Layer, Map, Ops, PostOps, padded};
 use super::params::{MASK_RUNS_SHARED, MaskProbabilitiesParams, MaskRoisParams, MaskRunsParams, THREADS};
 use super::runtime::Buffer;
-use crate::rcnn::cpu::{with_filters, with_values};
+use crate::rcnn::cpu::layer::{with_filters, with_values};
 use crate::rcnn::mask::Rle;
 use crate::rcnn::pooler::Pooler;
 use crate::rcnn::{Result, roi_heads};
