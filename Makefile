@@ -1,7 +1,7 @@
 # make demo: from nothing to detections of a real PDF. make test: all tests of the program (training/ has its own). Both install what is missing (Debian).
 PDF ?= samples/amt_handbook_sample.pdf
 
-.PHONY: demo test setup lint sqlx check-memory check-api check-gpu-dry-run
+.PHONY: demo test setup lint sqlx cuda check-memory check-api check-cuda check-gpu-dry-run train-smoke
 
 demo: setup
 	cargo build --release --locked --bin app
@@ -38,6 +38,10 @@ check-cuda: cuda
 	cargo test --release --locked --features cuda --lib cuda
 	cargo test --release --locked --features cuda --test rcnn cuda
 	target/release/app detect "$(PDF)" --out target/check-cuda
+
+# Training on a GPU, in small and on the CPU: two minutes, and PyTorch in target/torch where no PYTHON has it.
+train-smoke:
+	scripts/train-smoke.sh
 
 # The API against its own description (schemathesis), and the exports against the tools that read them.
 check-api: setup

@@ -89,7 +89,7 @@ fn describe(model: &Model) -> anyhow::Result<String> {
     let file = std::fs::metadata(&model.weights_path).map(|m| m.len()).unwrap_or(0);
     let input = &model.config.input;
     Ok(format!(
-        "{}\n  weights   {} ({:.1} MB, sha256 {}…)\n  classes   {}\n  input     shortest edge {} px, longest at most {} px, {:?}\n  memory    {:.1} MB of weights in f32\n  edges     {}\n\n{}",
+        "{}\n  weights   {} ({:.1} MB, sha256 {}…)\n  classes   {}\n  input     shortest edge {} px, longest at most {} px, {:?}\n  memory    {:.1} MB of weights in f32\n  edges     {}\n  device    {}\n\n{}",
         summary.architecture,
         model.weights_path.display(),
         file as f64 / 1e6,
@@ -100,6 +100,7 @@ fn describe(model: &Model) -> anyhow::Result<String> {
         input.format,
         summary.bytes as f64 / 1e6,
         if model.snap_to_ink { "moved to where the ink ends (docreader.yaml)" } else { "as the network says" },
+        Device::named("auto")?,
         table::format(&["part", "parameters"], &rows),
     ))
 }

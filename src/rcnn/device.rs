@@ -1,6 +1,7 @@
 //! Where a model runs.
 
 use super::{Error, Result};
+use crate::kernels::Isa;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
@@ -29,6 +30,24 @@ impl Device {
             #[cfg(feature = "cuda")]
             "twin" => Ok(Self::Twin),
             _ => fail("not a device; use auto, cpu or cuda".into()),
+        }
+    }
+}
+
+impl std::fmt::Display for Device {
+    /// For people: the processor, or the GPU with its driver and memory.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu => write!(f, "the CPU, {} threads, {}", rayon::current_num_threads(), Isa::best().name()),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(ordinal) => match super::cuda::info(*ordinal) {
+                Ok(gpu) => gpu.fmt(f),
+                Err(e) => write!(f, "GPU {ordinal} ({e})"),
+            },
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda(ordinal) => write!(f, "GPU {ordinal}"),
+            #[cfg(feature = "cuda")]
+            Self::Twin => write!(f, "the GPU's kernels, compiled for the CPU"),
         }
     }
 }

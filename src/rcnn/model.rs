@@ -20,7 +20,6 @@ use super::device::{Device, GpuInfo};
 use super::mask::{self, Rle};
 use super::network::{Network, Output};
 use super::{Error, Result, Stop, ink};
-use crate::kernels::Isa;
 
 /// The files that weights may be in, in the order in which they are looked for.
 const WEIGHTS: [&str; 3] = ["model.safetensors", "model_final.safetensors", "model_final.pth"];
@@ -352,11 +351,7 @@ impl Model {
 
     /// What it runs on, for people.
     pub fn device_name(&self) -> String {
-        match (self.gpu(), self.device) {
-            (Some(gpu), _) => gpu.to_string(),
-            (None, Device::Cpu) => format!("the CPU, {} threads, {}", rayon::current_num_threads(), Isa::best().name()),
-            (None, device) => format!("{device:?}"),
-        }
+        self.gpu().map_or_else(|| self.device.to_string(), |gpu| gpu.to_string())
     }
 
     /// Bytes of the GPU's memory that were in use at most; 0 on a CPU.

@@ -259,7 +259,7 @@ mod tests {
     /// Where res2 is as wide as the stem, its first block has no shortcut, and adds to what the stem made.
     #[test]
     fn a_stage_without_a_shortcut() {
-        let text = include_str!("../../../models/default/config.yaml");
+        let text = include_str!("../../../models/small/config.yaml");
         let text = text.replace("STEM_OUT_CHANNELS: 32", "STEM_OUT_CHANNELS: 64");
         let config = Config::parse(&text).unwrap();
         assert_eq!(config.model.resnets.stem_out_channels, config.model.resnets.res2_out_channels);

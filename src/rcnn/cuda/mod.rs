@@ -57,6 +57,11 @@ pub(super) fn missing() -> Option<String> {
     gpu::missing()
 }
 
+/// The GPU of that number.
+pub(super) fn info(ordinal: usize) -> Result<GpuInfo> {
+    Gpu::open(ordinal)?.info()
+}
+
 impl Cuda {
     /// On the GPU of that number.
     pub fn load(config: &Config, vb: VarBuilder, ordinal: usize, precision: Precision) -> Result<Self> {
