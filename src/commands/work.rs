@@ -34,6 +34,7 @@ pub async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let pool = args.database.connect().await?;
     let model_args = args.model;
     let detector = tokio::task::spawn_blocking(move || model_args.load()).await??;
+    tracing::info!("The model {} runs on {}", detector.name(), detector.device());
     let model = RegisteredModel::register(&pool, detector.name(), detector.sha256(), detector.classes())
         .await
         .context("registering the model (has `app migrate` been run?)")?;

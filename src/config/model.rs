@@ -61,7 +61,9 @@ impl ModelArgs {
         let device = Device::named(&self.model_device)?;
         let mut model = Model::load_with(&self.model_path, &device, kernels).context("MODEL_PATH (--model)")?;
         model.gpu_batch = self.model_batch;
-        tracing::info!("The model runs on {}", model.device_name());
+        if let Some(gpu) = model.gpu() {
+            tracing::info!("The model runs on {gpu}");
+        }
         match self.snap_to_ink {
             Choice::Yes => model.snap_to_ink = true,
             Choice::No => model.snap_to_ink = false,

@@ -79,6 +79,7 @@ pub struct Detector {
     name: Arc<str>,
     sha256: Arc<str>,
     classes: Arc<[String]>,
+    device: Arc<str>,
     threshold: f32,
     hangs: Arc<AtomicBool>,
 }
@@ -92,6 +93,7 @@ impl Detector {
             name: model.name.as_str().into(),
             sha256: model.sha256.as_str().into(),
             classes: model.classes.clone().into(),
+            device: model.device_name().into(),
             threshold,
             hangs: Arc::default(),
         };
@@ -151,6 +153,11 @@ impl Detector {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the model runs on, for people.
+    pub fn device(&self) -> &str {
+        &self.device
     }
 
     pub fn sha256(&self) -> &str {

@@ -38,7 +38,7 @@ impl Case {
         let deltas = if class_agnostic { 4 } else { 4 * num_classes };
         let stride = (num_classes + 1 + deltas).next_multiple_of(8);
         let same = random.is(0.2);
-        let mut row = |random: &mut Random| -> Vec<f32> {
+        let row = |random: &mut Random| -> Vec<f32> {
             let odd = random.is(0.1);
             let mut value = |low, high| match (odd, same) {
                 (true, _) => random.odd_value(low, high),

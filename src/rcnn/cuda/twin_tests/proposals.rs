@@ -33,7 +33,7 @@ impl Case {
             true => (random.value() * 3.0).floor() - 1.0,
             false => random.odd_value(-10.0, 5.0),
         };
-        let mut row = |random: &mut Random| -> Vec<f32> {
+        let row = |random: &mut Random| -> Vec<f32> {
             let logits: Vec<f32> = (0..anchors).map(|_| logit(random)).collect();
             let deltas = (0..anchors * 4).map(|_| random.odd_value(-1.5, 1.5));
             let mut row = [logits, deltas.collect()].concat();
