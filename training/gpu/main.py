@@ -37,6 +37,8 @@ def main(begun: float) -> None:
         options.set = args.set or drawn.pack_some(Path(scratch), cfg.TRAIN.CLASSES)
         options.out = args.out or Path(scratch) / "out"
         options.seconds, options.compile, options.checkpoint_seconds = args.seconds or 75, False, 15
+        # Beside other work a single step may take longer than all that is left.
+        options.grace = 600
         train.run(options, drawn.small(cfg))
         model = options.out / "joined"
         print(parts.join(options.out, model), *sorted(file.name for file in model.iterdir()))

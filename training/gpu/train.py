@@ -42,6 +42,8 @@ class Options:
     weights: Path | None = None
     processes: int = 16
     checkpoint_seconds: float = 60
+    # So long after its time the process ends, whatever it does.
+    grace: float = 0
 
 
 class Training:
@@ -253,7 +255,7 @@ def run(options: Options, cfg) -> None:
     """Trains; however it ends, the process is over at its time, and the last parts that were written are whole."""
     options.out.mkdir(parents=True, exist_ok=True)
     # Nothing may outlast the caller's limit, not even a driver that hangs.
-    watch = threading.Timer(options.begun + options.seconds - time.monotonic(), lambda: os._exit(3))
+    watch = threading.Timer(options.begun + options.seconds + options.grace - time.monotonic(), lambda: os._exit(3))
     watch.daemon = True
     watch.start()
     Training(options, cfg).go()
