@@ -1,8 +1,9 @@
 //! Region proposals and the box head (`detectron2/modeling/proposal_generator/rpn.py`, `roi_heads`), without a round trip to the host.
 
 use super::Dtype;
+use super::dense::Dense;
 use super::input::Loaded;
-use super::layer::{Dense, Layer, Map, Ops, PostOps, padded};
+use super::layer::{Layer, Map, Ops, PostOps, padded};
 use super::params::{
     ClassScoresParams, DetectionsGatherParams, DetectionsTopkParams, NMS_BITS, NMS_SCAN_SHARED, NmsMaskParams,
     NmsScanParams, ProposalLevel, ProposalsMergeParams, ProposalsTopkParams, RoiAlignParams, THREADS, TOP_K_MOST,

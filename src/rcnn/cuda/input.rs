@@ -120,7 +120,7 @@ impl Ops {
         let (out_width, out_height) = (padded(width) / 2, padded(height) / 2);
         let model = &input.config.model;
         let three = |values: &[f32]| std::array::from_fn(|c| values.get(c).copied().unwrap_or_default());
-        let (name, row) = (self.named("stem_im2col"), layer.row());
+        let (name, row) = (self.named("stem_im2col"), layer.row);
         let params = StemRows {
             input: images.pixels.address,
             output: 0,
@@ -134,7 +134,7 @@ impl Ops {
             row: row as i32,
             first: 0,
         };
-        let out = self.map(images.count, out_height, out_width, layer.output())?;
+        let out = self.map(images.count, out_height, out_width, layer.output)?;
         self.product_of_rows(layer, &out, false, true, |first, rows, output| {
             let params = StemRows { output, first: first as i64, ..params };
             self.context.items(&name, &params, rows * row)

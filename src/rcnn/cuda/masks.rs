@@ -3,9 +3,10 @@
 use rayon::prelude::*;
 
 use super::Dtype;
+use super::dense::Dense;
 use super::heads::Found;
 use super::input::Loaded;
-use super::layer::{Dense, Layer, Map, Ops, PostOps, padded};
+use super::layer::{Layer, Map, Ops, PostOps, padded};
 use super::params::{MASK_RUNS_SHARED, MaskProbabilitiesParams, MaskRoisParams, MaskRunsParams, THREADS};
 use super::runtime::Buffer;
 use crate::rcnn::cpu::layer::{with_filters, with_values};

@@ -5,6 +5,8 @@
 //! What is built here runs on the kernels' twins on the CPU as well ([`Cuda::twin`]), which is how it is tested where no GPU is.
 
 mod backbone;
+mod conv;
+mod dense;
 mod dtype;
 mod gpu;
 mod heads;
