@@ -35,7 +35,7 @@ cuda: setup
 # The feature `cuda` as far as a machine without a GPU can check it: lints, the kernels' twins, a page by the built program.
 check-cuda: cuda
 	cargo clippy --locked --features cuda --all-targets -- -D warnings
-	cargo test --release --locked --features cuda --lib cuda
+	cargo test --release --locked --features cuda --lib rcnn
 	cargo test --release --locked --features cuda --test rcnn cuda
 	target/release/app detect "$(PDF)" --out target/check-cuda
 

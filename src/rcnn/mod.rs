@@ -18,6 +18,8 @@
 //! ```
 
 mod anchors;
+#[cfg(feature = "cuda")]
+mod batch;
 pub mod boxes;
 pub mod checkpoint;
 pub mod config;

@@ -10,6 +10,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+#[cfg(feature = "cuda")]
+use super::batch::in_batches;
 use super::boxes::Box2;
 use super::checkpoint::{Checkpoint, var_builder};
 use super::config::Config;
@@ -294,45 +296,12 @@ impl Model {
         threshold: f32,
         stop: Stop<'_>,
     ) -> Vec<Result<Vec<Detection>>> {
-        let mut results: Vec<Option<Result<Vec<Detection>>>> = images.iter().map(|_| None).collect();
-        let mut waiting: Vec<Vec<usize>> = vec![];
-        for (i, image) in images.iter().enumerate() {
-            match waiting.iter_mut().find(|group| images[group[0]].dimensions() == image.dimensions()) {
-                Some(group) => group.push(i),
-                None => waiting.push(vec![i]),
-            }
-        }
-        while let Some(group) = waiting.pop() {
+        let sizes: Vec<(u32, u32)> = images.iter().map(|image| image.dimensions()).collect();
+        in_batches(&sizes, |group| {
             let batch: Vec<&RgbImage> = group.iter().map(|&i| images[i]).collect();
-            match network.run(&batch, threshold, stop, &mut |_| {}) {
-                Ok(found) => {
-                    let snapped =
-                        group.par_iter().zip(found).map(|(&i, d)| (i, self.snapped(images[i], d, &mut |_| {})));
-                    snapped
-                        .collect::<Vec<_>>()
-                        .into_iter()
-                        .for_each(|(i, detections)| results[i] = Some(Ok(detections)));
-                }
-                Err(Error::GpuMemory) if group.len() > 1 => {
-                    tracing::warn!(
-                        "the GPU's memory does not suffice for {} pages at a time: taking half as many",
-                        group.len()
-                    );
-                    let (first, second) = group.split_at(group.len() / 2);
-                    waiting.extend([first.to_vec(), second.to_vec()]);
-                }
-                Err(e) => {
-                    let reason = e.to_string();
-                    let again = |e: &Error| match e {
-                        Error::Stopped => Error::Stopped,
-                        Error::GpuMemory => Error::GpuMemory,
-                        _ => Error::Gpu(reason.clone()),
-                    };
-                    group.iter().for_each(|&i| results[i] = Some(Err(again(&e))));
-                }
-            }
-        }
-        results.into_iter().map(|result| result.unwrap_or(Err(Error::Stopped))).collect()
+            let found = network.run(&batch, threshold, stop, &mut |_| {})?;
+            Ok(batch.par_iter().zip(found).map(|(image, found)| self.snapped(image, found, &mut |_| {})).collect())
+        })
     }
 
     /// Pages that it takes at a time.
