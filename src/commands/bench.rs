@@ -122,13 +122,14 @@ fn measure_batch(args: &BenchArgs, model: &Model, page: &image::RgbImage, size: 
     }
     times.sort_by(f64::total_cmp);
     let median = times.get(times.len() / 2).copied().unwrap_or(f64::INFINITY);
+    let peak = if model.gpu().is_some() { model.gpu_peak_memory() } else { peak_memory() as usize };
     BatchReport {
         batch: size,
         runs: times.len(),
         ms_median: median,
         ms_min: times.first().copied().unwrap_or(f64::INFINITY),
         pages_per_second: 1e3 * size as f64 / median,
-        peak_memory_mb: model.gpu_peak_memory().max(peak_memory() as usize * usize::from(model.gpu().is_none())) >> 20,
+        peak_memory_mb: peak >> 20,
         error,
     }
 }

@@ -23,6 +23,13 @@ pub fn clip(b: Box2, width: f32, height: f32) -> Box2 {
     [b[0].clamp(0.0, width), b[1].clamp(0.0, height), b[2].clamp(0.0, width), b[3].clamp(0.0, height)]
 }
 
+/// A box of an image of the size `from` (width, height) in the same image at the size `to`, cut at its edges; `None` if nothing of it is left.
+pub fn rescale(b: &Box2, from: (f32, f32), to: (f32, f32)) -> Option<Box2> {
+    let [x, y] = [to.0 / from.0, to.1 / from.1];
+    let b = clip([b[0] * x, b[1] * y, b[2] * x, b[3] * y], to.0, to.1);
+    (b[2] > b[0] && b[3] > b[1]).then_some(b)
+}
+
 pub fn area(b: &Box2) -> f32 {
     (b[2] - b[0]) * (b[3] - b[1])
 }

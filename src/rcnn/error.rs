@@ -14,7 +14,7 @@ pub enum Error {
     #[error("GPU: {0}")]
     Gpu(String),
     #[error(
-        "the GPU has not enough free memory for this page; end what else runs there, use MODEL_DTYPE=f16, or MODEL_DEVICE=cpu"
+        "the GPU has not enough free memory for this page; end what else runs there, use MODEL_DTYPE=f16-all, or MODEL_DEVICE=cpu"
     )]
     GpuMemory,
     #[error("model: {0}")]

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 #[cfg(feature = "cuda")]
 use super::batch::in_batches;
-use super::boxes::Box2;
+use super::boxes::{Box2, rescale};
 use super::checkpoint::{Checkpoint, var_builder};
 use super::config::Config;
 use super::cpu::{Cpu, Dtype, Memory, Watch};
@@ -249,14 +249,10 @@ impl Model {
         };
         let Output { instances, masks, mask_side, size } = output;
         let (width, height) = image.dimensions();
-        let scale = [width as f32 / size.0 as f32, height as f32 / size.1 as f32];
+        let (from, to) = ((size.0 as f32, size.1 as f32), (width as f32, height as f32));
         let mut detections = vec![];
         for (i, b) in instances.boxes.iter().enumerate() {
-            let scaled = [b[0] * scale[0], b[1] * scale[1], b[2] * scale[0], b[3] * scale[1]];
-            let box_px = super::boxes::clip(scaled, width as f32, height as f32);
-            if box_px[2] <= box_px[0] || box_px[3] <= box_px[1] {
-                continue;
-            }
+            let Some(box_px) = rescale(b, from, to) else { continue };
             let mask = masks.as_ref().map(|masks| mask::paste(&masks[i], mask_side, &box_px, width, height));
             detections.push(Detection { class_id: instances.classes[i], score: instances.scores[i], box_px, mask });
         }

@@ -1,6 +1,5 @@
 //! ResNet and feature pyramid (`detectron2/modeling/backbone/resnet.py` and `fpn.py`).
 
-use super::Dtype;
 use super::input::{Input, Loaded};
 use super::layer::{Layer, Map, Ops, PostOps};
 use super::runtime::Params;
@@ -110,7 +109,8 @@ impl Bottleneck<Layer> {
             Some(conv) => ops.conv(conv, x, PostOps::default())?,
             None => ops.subsample(x, 1)?,
         };
-        self.rest(ops, x, shortcut)
+        let y = self.narrow(ops, x)?;
+        ops.conv(&self.conv3, &y, PostOps { relu: true, add: Some(shortcut) })
     }
 
     fn go_on(&self, ops: &Ops, x: Map) -> Result<Map> {
@@ -121,11 +121,6 @@ impl Bottleneck<Layer> {
         ops.conv(&self.conv3, &y, PostOps { relu: true, add: Some(x) })
     }
 
-    fn rest(&self, ops: &Ops, x: &Map, shortcut: Map) -> Result<Map> {
-        let y = self.narrow(ops, x)?;
-        ops.conv(&self.conv3, &y, PostOps { relu: true, add: Some(shortcut) })
-    }
-
     fn narrow(&self, ops: &Ops, x: &Map) -> Result<Map> {
         let y = ops.conv(&self.conv1, x, PostOps::relu())?;
         ops.conv(&self.conv2, &y, PostOps::relu())
@@ -133,11 +128,8 @@ impl Bottleneck<Layer> {
 }
 
 impl Ops {
-    /// A map in f32 as this network's type.
-    pub fn convert(&self, x: Map) -> Result<Map> {
-        if self.dtype == Dtype::F32 {
-            return Ok(x);
-        }
+    /// A map in f32 as this network's type, which is another.
+    pub fn convert(&self, x: &Map) -> Result<Map> {
         let out = self.map(x.count, x.height, x.width, x.channels)?;
         let params = Convert { input: x.buffer.address, output: out.buffer.address };
         self.context.items(&self.named("convert"), &params, out.values() / self.dtype.pack())?;

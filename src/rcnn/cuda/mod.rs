@@ -34,6 +34,7 @@ use self::input::Input;
 use self::layer::Ops;
 use self::masks::MaskHead;
 use self::runtime::Context;
+use super::boxes::rescale;
 use super::config::Config;
 use super::device::GpuInfo;
 use super::model::Detection;
@@ -132,7 +133,7 @@ impl Cuda {
         go_on(stop)?;
         let proposals = self.rpn.forward(&self.rpn_ops, &features, &input)?;
         if self.rpn_ops.dtype != ops.dtype {
-            features = features.into_iter().map(|map| ops.convert(map)).collect::<Result<_>>()?;
+            features = features.into_iter().map(|map| ops.convert(&map)).collect::<Result<_>>()?;
         }
         let found = self.box_head.forward(ops, &features, &proposals, &input, threshold)?;
         drop(proposals);
@@ -163,16 +164,14 @@ impl Found {
     ) -> Result<Vec<Vec<Detection>>> {
         let rows = self.rows(ops, counts)?;
         let mut masks = masks.map(<[_]>::iter);
-        let (width, height) = (input.original.0 as f32, input.original.1 as f32);
-        let scale = [width / input.size.0 as f32, height / input.size.1 as f32];
+        let from = (input.size.0 as f32, input.size.1 as f32);
+        let to = (input.original.0 as f32, input.original.1 as f32);
         let mut pages = vec![];
         for page in rows {
             let mut detections = vec![];
             for (b, score, class_id) in page {
                 let mask = masks.as_mut().and_then(Iterator::next).cloned();
-                let scaled = [b[0] * scale[0], b[1] * scale[1], b[2] * scale[0], b[3] * scale[1]];
-                let box_px = super::boxes::clip(scaled, width, height);
-                if box_px[2] > box_px[0] && box_px[3] > box_px[1] {
+                if let Some(box_px) = rescale(&b, from, to) {
                     detections.push(Detection { class_id, score, box_px, mask });
                 }
             }
