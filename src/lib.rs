@@ -5,6 +5,7 @@
 pub mod api;
 pub mod commands;
 pub mod config;
+pub mod database;
 pub mod documents;
 pub mod embedded;
 pub mod kernels;

@@ -9,7 +9,11 @@ use actix_web::http::header::AUTHORIZATION;
 use super::State;
 use super::client::Client;
 use super::gate::{Gate, Hold};
+use crate::database::in_time;
 use crate::documents::{self, Scope};
+
+/// For the database.
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// `API_AUTH` and `LEGACY_API_AUTH`: when a token is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -71,7 +75,7 @@ async fn by_token(
         _ => Scope::Write,
     };
     let token = bearer(request);
-    let access = documents::access(&state.pool, token).await?;
+    let access = in_time(ANSWER, documents::access(&state.pool, token)).await?;
     Ok(match access.token {
         Some((id, scope)) if scope >= needed => Ok(Client::Token(id)),
         Some(_) => Err(Denied::ReadOnly),

@@ -10,9 +10,12 @@ use super::client::Client;
 use super::form::{FileField, Form};
 use super::limits::{Busy, Turn};
 use super::receive::ReceiveError;
+use crate::database::in_time;
 use crate::documents::{self, FileName, NewDocument, Upload};
 use crate::storage::ObjectKey;
 
+/// For the database.
+const ANSWER: Duration = Duration::from_secs(15);
 /// For a turn.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -32,7 +35,7 @@ impl State {
     /// Refuses more documents while too many wait.
     pub async fn check_queue(&self) -> Result<(), ReceiveError> {
         match self.settings.limits.queue {
-            Some(limit) if documents::waiting_reach(&self.pool, limit.get()).await? => {
+            Some(limit) if in_time(ANSWER, documents::waiting_reach(&self.pool, limit.get())).await? => {
                 Err(ReceiveError::QueueFull { limit: limit.get() })
             }
             _ => Ok(()),
@@ -44,7 +47,7 @@ impl State {
         let mut candidate = name.clone();
         loop {
             let key = ObjectKey::parse(format!("media/{}", candidate.as_str()))?;
-            if let Some(upload) = documents::reserve_key(&self.pool, key.as_str()).await? {
+            if let Some(upload) = in_time(ANSWER, documents::reserve_key(&self.pool, key.as_str())).await? {
                 return Ok((key, upload));
             }
             candidate = name.alternative();
@@ -59,9 +62,13 @@ impl State {
 
     /// Writes a row and its job, in one transaction; the document's id.
     pub async fn insert(&self, new: &NewDocument<'_>) -> Result<i64, ReceiveError> {
-        let mut tx = documents::begin(&self.pool).await?;
-        let id = documents::insert(&mut tx, new).await?.ok_or(ReceiveError::Expired)?;
-        tx.commit().await?;
+        let written = async {
+            let mut tx = documents::begin(&self.pool).await?;
+            let id = documents::insert(&mut tx, new).await?;
+            tx.commit().await?;
+            Ok(id)
+        };
+        let id = in_time(ANSWER, written).await?.ok_or(ReceiveError::Expired)?;
         tracing::info!(document = id, key = new.object_key, "uploaded");
         Ok(id)
     }
@@ -71,7 +78,7 @@ impl State {
     pub async fn insert_form(&self, form: &mut Form, new: &NewDocument<'_>) -> Result<i64, ReceiveError> {
         let inserted = self.insert(new).await;
         if inserted.is_err() {
-            match documents::object_is_taken(&self.pool, new.object_key).await {
+            match in_time(ANSWER, documents::object_is_taken(&self.pool, new.object_key)).await {
                 Ok(false) => self.discard(form).await,
                 _ => form.file = FileField::Missing,
             }
@@ -91,7 +98,7 @@ impl State {
     pub async fn remove(&self, key: &ObjectKey) {
         let removed = async {
             self.storage.delete(key).await?;
-            documents::forget_upload(&self.pool, key.as_str()).await?;
+            in_time(ANSWER, documents::forget_upload(&self.pool, key.as_str())).await?;
             Ok::<_, ReceiveError>(())
         };
         if let Err(error) = removed.await {

@@ -67,7 +67,7 @@ pub fn start(
         format!("HOST={} PORT={} cannot be listened on; choose another --port", settings.host, settings.port)
     })?;
     let address = listener.local_addr()?;
-    let (events, listener_of_events) = EventHub::start(pool.clone());
+    let (events, listener_of_events) = EventHub::start(&pool);
     let (rate, uploads) = (Rate::new(&settings.limits), Uploads::new(&settings.limits));
     let removals = Semaphore::new(1);
     let state = web::Data::new(State { pool, storage, outbound, events, settings, rate, uploads, removals });

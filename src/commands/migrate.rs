@@ -34,7 +34,7 @@ pub async fn run(args: MigrateArgs) -> anyhow::Result<()> {
 async fn create_bucket(storage: &Storage) -> anyhow::Result<()> {
     let started = Instant::now();
     while let Err(error) = storage.create_bucket().await {
-        if started.elapsed() > PATIENCE {
+        if error.is_permanent() || started.elapsed() > PATIENCE {
             return Err(error).context(
                 "the bucket could not be created; is AWS_S3_ENDPOINT_URL right, and may this user create buckets?",
             );

@@ -26,7 +26,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         let stop = stop_on_signal()?;
         let storage = args.storage.open()?;
         let outbound = args.outbound.client()?;
-        let pool = args.database.connect().await?;
+        let pool = args.database.connect_server().await?;
         let migrated: Option<String> =
             sqlx::query_scalar("select to_regclass('documents')::text").fetch_one(&pool).await?;
         if migrated.is_none() {

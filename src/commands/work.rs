@@ -31,7 +31,7 @@ pub async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let settings = pipeline_settings(&args.render, &args.model, &args.outbound, &args.worker);
     let (outbound, key) = (args.outbound.client()?, args.outbound.signing_key()?);
     storage.check().await.context("AWS_STORAGE_BUCKET_NAME: the bucket does not answer")?;
-    let pool = args.database.connect().await?;
+    let pool = args.database.connect_worker().await?;
     let model_args = args.model;
     let detector = tokio::task::spawn_blocking(move || model_args.load()).await??;
     tracing::info!("The model {} runs on {}", detector.name(), detector.device());

@@ -1,14 +1,15 @@
 //! Where rows and objects are kept.
 
+use std::num::NonZeroU32;
 use std::str::FromStr;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgPool};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
 
 use super::{Secret, require};
+use crate::database;
 use crate::storage::{Storage, StorageSettings};
 
 #[derive(Debug, Clone, Args)]
@@ -17,13 +18,32 @@ pub struct DatabaseArgs {
     /// PostgreSQL, such as postgres://user:password@host/database
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub database_url: Option<Secret>,
-    /// Connections at most, 4 or more
-    #[arg(long, env, default_value_t = 5, value_name = "N")]
-    pub database_max_connections: u32,
+    /// Connections for requests (4 if it is not given), or for documents (3 in a worker); docs/OPERATIONS.md has the sum
+    #[arg(long, env, value_name = "N")]
+    pub database_max_connections: Option<NonZeroU32>,
 }
 
 impl DatabaseArgs {
+    /// A pool for a command that is one user of the database.
     pub async fn connect(&self) -> anyhow::Result<PgPool> {
+        self.pool(1, |options| options).await
+    }
+
+    /// For the server, whose clients do not wait for longer.
+    pub async fn connect_server(&self) -> anyhow::Result<PgPool> {
+        let most = self.database_max_connections.map_or(4, NonZeroU32::get);
+        self.pool(most, |options| options.options([("statement_timeout", "25s")])).await
+    }
+
+    pub async fn connect_worker(&self) -> anyhow::Result<PgPool> {
+        self.pool(self.database_max_connections.map_or(3, NonZeroU32::get), |options| options).await
+    }
+
+    async fn pool(
+        &self,
+        most: u32,
+        adjust: impl FnOnce(PgConnectOptions) -> PgConnectOptions,
+    ) -> anyhow::Result<PgPool> {
         let url =
             require(&self.database_url, "DATABASE_URL", "postgres://user:password@host/database; `app up` needs none")?;
         let options = PgConnectOptions::from_str(&url.0).map_err(|e| {
@@ -31,26 +51,9 @@ impl DatabaseArgs {
                 "DATABASE_URL is no PostgreSQL address ({e}); it looks like postgres://user:password@host/database"
             )
         })?;
-        let place = format!("{}/{}", options.get_host(), options.get_database().unwrap_or_default());
-        PgPoolOptions::new()
-            // Two listen, in a worker; that leaves as many to work with.
-            .max_connections(self.database_max_connections.max(4))
-            .acquire_timeout(Duration::from_secs(10))
-            // A round trip for nothing while there is much to do; after a pause the server may be another.
-            .test_before_acquire(false)
-            .before_acquire(|connection, about| {
-                Box::pin(async move {
-                    if about.idle_for > Duration::from_secs(1) {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_with(options)
-            .await
-            .with_context(|| {
-                format!("DATABASE_URL: no connection to {place}; is the server up and the password right?")
-            })
+        let options = adjust(database::settings(options));
+        database::check(&options).await?;
+        Ok(database::pool(options, most))
     }
 }
 

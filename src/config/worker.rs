@@ -1,5 +1,6 @@
 //! How a worker takes jobs, and what one may take.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clap::Args;
@@ -35,6 +36,9 @@ pub struct WorkerArgs {
     /// A worker that is cut off, or stopped, is taken for dead after this time; one that ended is known to be dead at once
     #[arg(long, env, default_value_t = 45, value_name = "SECONDS")]
     pub worker_silence_seconds: u64,
+    /// Connections to PostgreSQL with which jobs are taken and reported, besides those for documents and one that shows that we live
+    #[arg(long, env, default_value = "3", value_name = "N")]
+    pub queue_max_connections: NonZeroU32,
     /// End, to be started again, after so many documents; 0 for never
     #[arg(long, env, default_value_t = 0, value_name = "N")]
     pub worker_max_documents: usize,
@@ -62,6 +66,7 @@ impl WorkerArgs {
             max_documents: (self.worker_max_documents > 0).then_some(self.worker_max_documents),
             max_memory: self.worker_max_memory_mb.map(|mb| mb << 20),
             keep: self.keep.keep(),
+            queue_connections: self.queue_max_connections.get(),
         }
     }
 }

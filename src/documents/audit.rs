@@ -28,6 +28,11 @@ pub async fn jobs_without_document(pool: &PgPool) -> sqlx::Result<Vec<String>> {
     .await
 }
 
+/// Ids of jobs that have a worker by name, and that none is at.
+pub async fn jobs_without_worker(pool: &PgPool) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(r#"select id as "id!" from lost_jobs order by lock_at"#).fetch_all(pool).await
+}
+
 /// Keys that objects may have, and what belongs to documents below `results/`.
 #[derive(Debug)]
 pub struct KnownKeys {

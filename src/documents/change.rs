@@ -1,8 +1,8 @@
 //! What readers may do to a document: cancel it, queue it again, delete it. Triggers keep the queue in step.
 
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::PgPool;
 
-use super::Status;
+use super::{PageRange, Status};
 
 /// How a change ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,32 +22,42 @@ pub async fn cancel(pool: &PgPool, id: i64) -> sqlx::Result<Changed> {
     outcome(pool, id, update.execute(pool).await?.rows_affected()).await
 }
 
-/// Queues a failed or canceled document again; pages that are finished stay.
+/// Queues a failed or canceled document again, or one with failed pages; pages that have succeeded stay.
 pub async fn retry(pool: &PgPool, id: i64) -> sqlx::Result<Changed> {
-    let update =
-        sqlx::query!("update documents set status = 'pending' where id = $1 and status in ('failed', 'canceled')", id);
+    let update = sqlx::query!(
+        "update documents set status = 'pending'
+         where id = $1 and (status in ('failed', 'canceled') or (status = 'done' and pages_failed > 0))",
+        id
+    );
     outcome(pool, id, update.execute(pool).await?.rows_affected()).await
 }
 
-/// Queues a finished document again, without the results of the model that it had; those of earlier models stay.
-pub async fn reprocess(pool: &PgPool, id: i64) -> sqlx::Result<Changed> {
-    let mut tx = super::begin(pool).await?;
+/// What is to be different in a new run; the rest is as it was.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Again {
+    pub page_range: Option<PageRange>,
+    pub score_threshold: Option<f32>,
+    pub crop_min_score: Option<f32>,
+    pub priority: Option<i32>,
+    pub model: Option<String>,
+}
+
+/// Queues a finished document again, from the start. Its results stay until the new ones are complete.
+pub async fn reprocess(pool: &PgPool, id: i64, again: &Again) -> sqlx::Result<Changed> {
     let update = sqlx::query!(
-        "update documents set status = 'pending', pages_done = 0
+        "update documents set status = 'pending', pages_done = 0, pages_failed = 0,
+             page_range = coalesce($2, page_range), score_threshold = coalesce($3, score_threshold),
+             crop_min_score = coalesce($4, crop_min_score), priority = coalesce($5, priority),
+             wanted_model = coalesce($6, wanted_model)
          where id = $1 and status in ('done', 'failed', 'canceled')",
-        id
+        id,
+        again.page_range.as_ref().map(ToString::to_string),
+        again.score_threshold,
+        again.crop_min_score,
+        again.priority,
+        again.model
     );
-    let changed = update.execute(&mut *tx).await?.rows_affected();
-    if changed > 0 {
-        sqlx::query!(
-            "delete from pages using documents d where d.id = $1 and document_id = d.id and pages.model_id = d.model_id",
-            id
-        )
-        .execute(&mut *tx)
-        .await?;
-    }
-    tx.commit().await?;
-    outcome(pool, id, changed).await
+    outcome(pool, id, update.execute(pool).await?.rows_affected()).await
 }
 
 /// Deletes a document with its rows and its waiting jobs, and notes its objects in table `garbage`. The keys or prefixes that
@@ -75,19 +85,27 @@ pub async fn delete(pool: &PgPool, id: i64) -> sqlx::Result<Option<Vec<String>>>
 
 /// Objects that are still to be removed, from documents deleted more than a minute ago.
 pub async fn garbage(pool: &PgPool) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!("select prefix from garbage where since < now() - interval '1 minute' order by since limit 100")
-        .fetch_all(pool)
-        .await
+    sqlx::query_scalar!(
+        "select prefix from garbage where since < now() - interval '1 minute' and taken_until < now() order by since limit 100"
+    )
+    .fetch_all(pool)
+    .await
 }
 
-/// Takes garbage to remove its objects, after which the transaction is to be committed; `false` if they are gone already or another is
-/// at it. Until then its key belongs to nobody.
-pub async fn take_garbage(tx: &mut Transaction<'_, Postgres>, prefix: &str) -> sqlx::Result<bool> {
+/// Takes garbage for some seconds, to remove its objects and then [`forget_garbage`]; `false` if they are gone already or another is at
+/// it. Until then its key belongs to nobody.
+pub async fn take_garbage(pool: &PgPool, prefix: &str, seconds: f64) -> sqlx::Result<bool> {
     let taken = sqlx::query!(
-        "delete from garbage where prefix in (select prefix from garbage where prefix = $1 for update skip locked)",
-        prefix
+        "update garbage set taken_until = now() + make_interval(secs => $2) where prefix = $1 and taken_until < now()",
+        prefix,
+        seconds
     );
-    Ok(taken.execute(&mut **tx).await?.rows_affected() == 1)
+    Ok(taken.execute(pool).await?.rows_affected() == 1)
+}
+
+/// Its objects have been removed.
+pub async fn forget_garbage(pool: &PgPool, prefix: &str) -> sqlx::Result<()> {
+    sqlx::query!("delete from garbage where prefix = $1", prefix).execute(pool).await.map(drop)
 }
 
 async fn outcome(pool: &PgPool, id: i64, changed: u64) -> sqlx::Result<Changed> {

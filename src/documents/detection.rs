@@ -1,12 +1,10 @@
-//! Rows of `pages` and `detections`.
+//! Rows of `pages`, `failed_pages` and `detections`.
 
 use sqlx::PgPool;
 
 /// A finished page.
 #[derive(Debug)]
 pub struct PageResult {
-    /// From 1.
-    pub number: u32,
     pub width_pt: f32,
     pub height_pt: f32,
     pub width_px: u32,
@@ -49,93 +47,90 @@ pub enum Saved {
 pub struct Hold {
     pub job: String,
     pub worker: String,
+    /// There will be no other.
+    pub last_attempt: bool,
 }
 
-/// Writes a page with its detections and counts it, all in one transaction, in which the worker has the job.
-pub async fn save_page(
-    pool: &PgPool,
-    hold: &Hold,
-    document_id: i64,
-    model_id: i64,
-    page: &PageResult,
-) -> sqlx::Result<Saved> {
-    let mut tx = super::begin(pool).await?;
-    // Locked before the document, as the triggers on jobs do. Until we commit, nobody can give the job away.
-    let held = sqlx::query!(
-        "select 1 as one from apalis.jobs where id = $1 and lock_by = $2 and status = 'Running' for share",
-        hold.job,
-        hold.worker
-    );
-    if held.fetch_optional(&mut *tx).await?.is_none() {
-        return Ok(Saved::Lost);
-    }
-    // The lock makes workers that race for a document take turns. What follows is a statement of its own, since one that waited
-    // for a lock does not see what was committed meanwhile.
-    let wanted = sqlx::query_scalar!(
-        r#"select status in ('pending', 'processing') and model_id = $2 as "wanted!" from documents where id = $1 for update"#,
-        document_id,
-        model_id
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
+/// Where a page belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct PageOf<'a> {
+    pub hold: &'a Hold,
+    pub document_id: i64,
+    pub model_id: i64,
+    pub run: i32,
+    /// From 1.
+    pub number: u32,
+}
+
+/// A page on which nothing could be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageFailure {
+    /// Names the kind of error, for programs.
+    pub code: &'static str,
+    /// A sentence for the document's owner.
+    pub message: String,
+}
+
+/// Writes a page with its detections and counts it, while the worker has the job.
+pub async fn save_page(pool: &PgPool, of: PageOf<'_>, page: &PageResult) -> sqlx::Result<Saved> {
+    let d = &page.detections;
+    let boxes = |f: fn(&DetectionRow) -> [f32; 4]| d.iter().flat_map(f).collect::<Vec<f32>>();
     let saved = sqlx::query_scalar!(
-        r#"select exists (select 1 from pages where document_id = $1 and model_id = $2 and number = $3) as "saved!""#,
-        document_id,
-        model_id,
-        page.number as i32
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    match wanted {
-        _ if saved => return Ok(Saved::Before),
-        Some(true) => {}
-        _ => return Ok(Saved::Unwanted),
-    }
-    let page_id = sqlx::query_scalar!(
-        "insert into pages (document_id, model_id, number, width_pt, height_pt, width_px, height_px, overlay_key, image_key, render_ms, detect_ms)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-         returning id",
-        document_id,
-        model_id,
-        page.number as i32,
-        page.width_pt,
-        page.height_pt,
-        page.width_px as i32,
-        page.height_px as i32,
+        r#"select save_page($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) as "saved!""#,
+        of.hold.job,
+        of.hold.worker,
+        of.document_id,
+        of.model_id,
+        of.run,
+        of.number as i32,
+        &[page.width_pt, page.height_pt],
+        &[page.width_px as i32, page.height_px as i32],
         page.overlay_key,
         page.image_key,
         page.render_ms as i32,
-        page.detect_ms as i32
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let d = &page.detections;
-    let column = |f: fn(&DetectionRow) -> f32| d.iter().map(f).collect::<Vec<f32>>();
-    sqlx::query!(
-        "insert into detections (page_id, ordinal, class_id, label, score, x0_pt, y0_pt, x1_pt, y1_pt, x0_px, y0_px, x1_px, y1_px, mask_rle, crop_key)
-         select $1, n - 1, c, l, s, a, b, x, y, pa, pb, px, py, m, k
-         from unnest($2::int[], $3::text[], $4::real[], $5::real[], $6::real[], $7::real[], $8::real[], $9::real[], $10::real[], $11::real[], $12::real[], $13::jsonb[], $14::text[])
-             with ordinality as t (c, l, s, a, b, x, y, pa, pb, px, py, m, k, n)",
-        page_id,
+        page.detect_ms as i32,
         &d.iter().map(|d| d.class_id as i32).collect::<Vec<_>>(),
         &d.iter().map(|d| d.label.clone()).collect::<Vec<_>>(),
-        &column(|d| d.score),
-        &column(|d| d.box_pt[0]),
-        &column(|d| d.box_pt[1]),
-        &column(|d| d.box_pt[2]),
-        &column(|d| d.box_pt[3]),
-        &column(|d| d.box_px[0]),
-        &column(|d| d.box_px[1]),
-        &column(|d| d.box_px[2]),
-        &column(|d| d.box_px[3]),
+        &d.iter().map(|d| d.score).collect::<Vec<_>>(),
+        &boxes(|d| d.box_pt),
+        &boxes(|d| d.box_px),
         &d.iter().map(|d| d.mask_rle.clone()).collect::<Vec<_>>() as &[Option<serde_json::Value>],
         &d.iter().map(|d| d.crop_key.clone()).collect::<Vec<_>>() as &[Option<String>],
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!("update documents set pages_done = pages_done + 1 where id = $1", document_id)
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await?;
-    Ok(Saved::Now)
+    );
+    Saved::parse(saved.fetch_one(pool).await?.as_str())
+}
+
+/// Writes why a page failed and counts it, while the worker has the job; `took_ms` is what it cost.
+pub async fn save_failed_page(
+    pool: &PgPool,
+    of: PageOf<'_>,
+    failure: &PageFailure,
+    took_ms: u32,
+) -> sqlx::Result<Saved> {
+    let saved = sqlx::query_scalar!(
+        r#"select save_failed_page($1, $2, $3, $4, $5, $6, $7, $8, $9) as "saved!""#,
+        of.hold.job,
+        of.hold.worker,
+        of.document_id,
+        of.model_id,
+        of.run,
+        of.number as i32,
+        failure.code,
+        failure.message,
+        took_ms as i32
+    );
+    Saved::parse(saved.fetch_one(pool).await?.as_str())
+}
+
+impl Saved {
+    /// In the words of `save_page`.
+    fn parse(word: &str) -> sqlx::Result<Self> {
+        Ok(match word {
+            "now" => Self::Now,
+            "before" => Self::Before,
+            "unwanted" => Self::Unwanted,
+            "lost" => Self::Lost,
+            other => return Err(sqlx::Error::Decode(format!("save_page says {other:?}").into())),
+        })
+    }
 }

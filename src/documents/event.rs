@@ -20,13 +20,14 @@ impl Event {
     }
 }
 
-/// Events of a document after one that is known, in order.
-pub async fn events_after(pool: &PgPool, document_id: i64, after: i64) -> sqlx::Result<Vec<Event>> {
+/// Up to `limit` events of a document after one that is known, in order.
+pub async fn events_after(pool: &PgPool, document_id: i64, after: i64, limit: i64) -> sqlx::Result<Vec<Event>> {
     sqlx::query_as!(
         Event,
-        "select id, kind, data, created_at from document_events where document_id = $1 and id > $2 order by id limit 1000",
+        "select id, kind, data, created_at from document_events where document_id = $1 and id > $2 order by id limit $3",
         document_id,
-        after
+        after,
+        limit
     )
     .fetch_all(pool)
     .await

@@ -1,4 +1,4 @@
-//! Results as readers see them: those of the model that the document was processed with last.
+//! Results as readers see them: the last that are complete, or those in the making.
 
 use sqlx::PgPool;
 
@@ -42,8 +42,8 @@ pub async fn pages(pool: &PgPool, document_id: i64, number: Option<i32>) -> sqlx
         PageRow,
         r#"select p.id, p.number, p.width_pt, p.height_pt, p.width_px, p.height_px, p.overlay_key, p.image_key, p.render_ms,
                p.detect_ms, (select count(*) from detections x where x.page_id = p.id) as "detections!"
-           from pages p join documents d on d.id = p.document_id and d.model_id = p.model_id
-           where d.id = $1 and ($2::int is null or p.number = $2)
+           from pages p join shown_results s on s.document_id = p.document_id and s.run = p.run and s.model_id = p.model_id
+           where s.document_id = $1 and ($2::int is null or p.number = $2)
            order by p.number"#,
         document_id,
         number
@@ -59,8 +59,8 @@ pub async fn found(pool: &PgPool, document_id: i64, number: Option<i32>) -> sqlx
         "select p.number as page, x.ordinal, x.class_id, x.label, x.score, x.x0_pt, x.y0_pt, x.x1_pt, x.y1_pt,
              x.x0_px, x.y0_px, x.x1_px, x.y1_px, x.mask_rle, x.crop_key
          from detections x join pages p on p.id = x.page_id
-             join documents d on d.id = p.document_id and d.model_id = p.model_id
-         where d.id = $1 and ($2::int is null or p.number = $2)
+             join shown_results s on s.document_id = p.document_id and s.run = p.run and s.model_id = p.model_id
+         where s.document_id = $1 and ($2::int is null or p.number = $2)
          order by p.number, x.ordinal",
         document_id,
         number
@@ -69,11 +69,48 @@ pub async fn found(pool: &PgPool, document_id: i64, number: Option<i32>) -> sqlx
     .await
 }
 
-/// The classes of the document's model, in the order of their numbers.
-pub async fn classes(pool: &PgPool, document_id: i64) -> sqlx::Result<Vec<String>> {
-    let classes = sqlx::query_scalar!(
-        "select m.classes from models m join documents d on d.model_id = m.id where d.id = $1",
+/// Which results readers see.
+#[derive(Debug)]
+pub struct Shown {
+    pub run: i32,
+    pub model_name: String,
+    pub model_sha256: String,
+    /// In the order of their numbers.
+    pub classes: Vec<String>,
+    /// All pages are there.
+    pub complete: bool,
+}
+
+/// `None` before a worker has begun.
+pub async fn shown(pool: &PgPool, document_id: i64) -> sqlx::Result<Option<Shown>> {
+    sqlx::query_as!(
+        Shown,
+        r#"select s.run as "run!", m.name as model_name, m.sha256 as model_sha256, m.classes, s.complete as "complete!"
+           from shown_results s join models m on m.id = s.model_id where s.document_id = $1"#,
         document_id
-    );
-    Ok(classes.fetch_optional(pool).await?.unwrap_or_default())
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// A page of the results on which nothing could be found.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct FailedPage {
+    pub number: i32,
+    /// For programs.
+    pub code: String,
+    pub message: String,
+}
+
+/// In order.
+pub async fn failed_pages(pool: &PgPool, document_id: i64) -> sqlx::Result<Vec<FailedPage>> {
+    sqlx::query_as!(
+        FailedPage,
+        "select f.number, f.error_code as code, f.error as message
+         from failed_pages f join shown_results s on s.document_id = f.document_id and s.run = f.run and s.model_id = f.model_id
+         where s.document_id = $1 order by f.number",
+        document_id
+    )
+    .fetch_all(pool)
+    .await
 }

@@ -21,6 +21,9 @@ pub struct DocumentRow {
     pub pages_in_file: Option<i32>,
     pub page_count: Option<i32>,
     pub pages_done: i32,
+    pub pages_failed: i32,
+    pub shown_run: Option<i32>,
+    pub pages_run: i32,
     pub error: Option<String>,
     pub error_code: Option<String>,
     pub priority: i32,
@@ -55,7 +58,7 @@ pub async fn get(pool: &PgPool, id: i64) -> sqlx::Result<Option<DocumentRow>> {
     sqlx::query_as!(
         DocumentRow,
         r#"select d.id, d.title, d.object_key, d.size, d.sha256, d.source_url, d.callback_url, d.wanted_model, d.status as "status: Status", d.page_range, d.pages_in_file,
-               d.page_count, d.pages_done, d.error, d.error_code, d.priority, d.run, d.score_threshold, d.crop_min_score,
+               d.page_count, d.pages_done, d.pages_failed, d.shown_run, d.pages_run, d.error, d.error_code, d.priority, d.run, d.score_threshold, d.crop_min_score,
                m.name as "model_name?", m.sha256 as "model_sha256?", d.request_sha256, d.created_at, d.queued_at, d.started_at, d.finished_at
            from documents d left join models m on m.id = d.model_id
            where d.id = $1"#,
@@ -78,7 +81,7 @@ pub async fn search(pool: &PgPool, filter: &Filter) -> sqlx::Result<Vec<Document
     sqlx::query_as!(
         DocumentRow,
         r#"select d.id, d.title, d.object_key, d.size, d.sha256, d.source_url, d.callback_url, d.wanted_model, d.status as "status: Status", d.page_range, d.pages_in_file,
-               d.page_count, d.pages_done, d.error, d.error_code, d.priority, d.run, d.score_threshold, d.crop_min_score,
+               d.page_count, d.pages_done, d.pages_failed, d.shown_run, d.pages_run, d.error, d.error_code, d.priority, d.run, d.score_threshold, d.crop_min_score,
                m.name as "model_name?", m.sha256 as "model_sha256?", d.request_sha256, d.created_at, d.queued_at, d.started_at, d.finished_at
            from documents d left join models m on m.id = d.model_id
            where ($1::document_status is null or d.status = $1)

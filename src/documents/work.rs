@@ -19,6 +19,8 @@ pub struct Claim {
     /// None for the document's first job, which is for all of it if it is small.
     pub chunk: Option<Chunk>,
     pub generation: i32,
+    /// The run that its pages belong to.
+    pub run: i32,
     /// Pages of each chunk, and of the file, if they have been counted.
     pub counted: Option<Counted>,
     pub object_key: String,
@@ -29,7 +31,7 @@ pub struct Claim {
     pub page_range: Option<String>,
     pub score_threshold: Option<f32>,
     pub crop_min_score: Option<f32>,
-    /// Numbers of the pages that this model has finished already.
+    /// Numbers of the pages that this model has finished already in this run, in vain or not.
     pub finished_pages: Vec<i32>,
     /// Spent on rendering and detection of these pages.
     pub spent: Duration,
@@ -49,7 +51,7 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64, chunk: Option<Chunk>) 
     let mut tx = super::begin(pool).await?;
     // A statement of its own: one that waits for a lock does not see pages that were committed meanwhile.
     let found = sqlx::query!(
-        "select model_id, generation from documents where id = $1 and status in ('pending', 'processing') for update",
+        "select model_id, generation, pages_run from documents where id = $1 and status in ('pending', 'processing') for update",
         id
     );
     let Some(found) = found.fetch_optional(&mut *tx).await? else { return Ok(None) };
@@ -59,8 +61,7 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64, chunk: Option<Chunk>) 
     }
     let row = sqlx::query!(
         "update documents set status = 'processing', started_at = coalesce(started_at, now()), model_id = $2,
-             generation = generation + case when $3 then 1 else 0 end,
-             pages_done = (select count(*) from pages where document_id = $1 and model_id = $2)
+             generation = generation + case when $3 then 1 else 0 end
          where id = $1
          returning generation, object_key, case when sha256 is null then source_url end as source_url, sha256, page_range,
              score_threshold, crop_min_score, pages_in_file, chunk_pages",
@@ -71,17 +72,33 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64, chunk: Option<Chunk>) 
     .fetch_one(&mut *tx)
     .await?;
     let finished = sqlx::query!(
-        "select number, render_ms + detect_ms as \"ms!\" from pages where document_id = $1 and model_id = $2",
+        r#"select number as "number!", render_ms + detect_ms as "ms!", false as "failed!" from pages
+           where document_id = $1 and model_id = $2 and run = $3
+           union all
+           select number, render_ms, true from failed_pages where document_id = $1 and model_id = $2 and run = $3"#,
         id,
-        model_id
+        model_id,
+        found.pages_run
     )
     .fetch_all(&mut *tx)
     .await?;
+    if taken_over {
+        let failed = finished.iter().filter(|page| page.failed).count();
+        sqlx::query!(
+            "update documents set pages_done = $2, pages_failed = $3 where id = $1",
+            id,
+            finished.len() as i32,
+            failed as i32
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
     tx.commit().await?;
     let counted = row.pages_in_file.zip(row.chunk_pages);
     Ok(Some(Claim {
         chunk: chunk.map(|c| Chunk { generation: row.generation, number: if taken_over { 0 } else { c.number } }),
         generation: row.generation,
+        run: found.pages_run,
         counted: counted
             .map(|(pages, chunk)| Counted { pages_in_file: pages.unsigned_abs(), chunk_pages: chunk.unsigned_abs() }),
         object_key: row.object_key,
@@ -135,17 +152,9 @@ pub async fn enqueue_chunk(pool: &PgPool, id: i64, model: &str, chunk: Chunk) ->
     Ok(())
 }
 
-/// Marks a document as done once all its pages are there. `pending` counts too: a worker that was given up for dead may have
-/// released the document while another was at it.
-pub async fn finish(pool: &PgPool, id: i64, model_id: i64) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update documents set status = 'done', finished_at = now()
-         where id = $1 and model_id = $2 and status in ('pending', 'processing') and pages_done = page_count",
-        id,
-        model_id
-    )
-    .execute(pool)
-    .await?;
+/// Marks a document as done once all pages of a run are there, and shows them; as failed if none of them succeeded.
+pub async fn finish(pool: &PgPool, id: i64, model_id: i64, run: i32) -> sqlx::Result<()> {
+    sqlx::query!("select finish_document($1, $2, $3)", id, model_id, run).execute(pool).await?;
     Ok(())
 }
 

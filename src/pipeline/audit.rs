@@ -24,6 +24,9 @@ pub async fn audit(pool: &PgPool, storage: &Storage) -> anyhow::Result<Vec<Findi
     for id in documents::jobs_without_document(pool).await? {
         add("job without document", id, "none: it ends by itself when a worker takes it");
     }
+    for id in documents::jobs_without_worker(pool).await? {
+        add("job without worker", id, "none while a worker is up: it gives the job back within seconds");
+    }
     // Objects first: a key that is written between the two is known by then.
     let objects = [storage.list("media/").await?, storage.list("results/").await?].concat();
     let known = documents::known_keys(pool).await?;

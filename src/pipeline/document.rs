@@ -93,16 +93,15 @@ impl Pipeline {
             return Ok(processed);
         }
         let mut pdf = self.renderer.open(file.path()).await.map_err(|e| render_error(e, stop))?;
-        drop(file);
         let share = match known {
             Some(share) => share,
             None => self.count(document_id, &claim, pdf.pages()).await?,
         };
-        let work = Work { document_id, hold, claim: &claim, stop };
+        let work = Work { document_id, hold, claim: &claim, file: file.path(), stop };
         if self.pages(work, &mut pdf, share.pages, &mut processed).await? == Wanted::No {
             return Ok(processed);
         }
-        documents::finish(&self.pool, document_id, self.model.id).await.map_err(transient)?;
+        documents::finish(&self.pool, document_id, self.model.id, claim.run).await.map_err(transient)?;
         Ok(processed)
     }
 

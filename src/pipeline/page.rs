@@ -1,5 +1,6 @@
 //! A document's pages: while the model is at one, the next is rendered and the one before is cut, encoded, put into the bucket and recorded.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::detector::DetectError;
 use super::document::{JobError, Pipeline, Processed, render_error, transient};
 use super::{Analysis, analyze};
-use crate::documents::{self, Claim, DetectionRow, Hold, PageResult, Saved};
+use crate::documents::{self, Claim, DetectionRow, Hold, PageFailure, PageOf, PageResult, Saved};
 use crate::rcnn::{self, Detection};
 use crate::render::{PageImage, PdfDocument};
 use crate::storage::{ObjectKey, page_prefix};
@@ -24,6 +25,8 @@ pub(super) struct Work<'a> {
     pub document_id: i64,
     pub hold: &'a Hold,
     pub claim: &'a Claim,
+    /// The document's file.
+    pub file: &'a Path,
     pub stop: &'a CancellationToken,
 }
 
@@ -36,15 +39,21 @@ pub(super) enum Wanted {
 
 struct Rendered {
     number: u32,
-    image: Arc<image::RgbImage>,
-    size_pt: (f32, f32),
+    /// A page may fail, and the document goes on.
+    picture: Result<Picture, PageFailure>,
     took: Duration,
 }
 
+struct Picture {
+    image: Arc<image::RgbImage>,
+    size_pt: (f32, f32),
+}
+
 struct Detected {
-    page: Rendered,
-    detections: Vec<Detection>,
-    took: Duration,
+    number: u32,
+    outcome: Result<(Picture, Vec<Detection>), PageFailure>,
+    render_time: Duration,
+    detect_time: Duration,
 }
 
 struct Finished {
@@ -109,52 +118,99 @@ impl Pipeline {
     async fn render(&self, work: Work<'_>, pdf: &mut PdfDocument, number: u32) -> Result<Rendered, JobError> {
         tracing::info!("Running for page {number} of {}", pdf.pages());
         let started = Instant::now();
-        let page = pdf.render(number, self.settings.zoom).await.map_err(|e| render_error(e, work.stop))?;
-        let PageImage { image, width_pt, height_pt } = page;
-        Ok(Rendered { number, image: Arc::new(image), size_pt: (width_pt, height_pt), took: started.elapsed() })
+        let picture = match pdf.render(number, self.settings.zoom).await {
+            Ok(PageImage { image, width_pt, height_pt }) => {
+                Ok(Picture { image: Arc::new(image), size_pt: (width_pt, height_pt) })
+            }
+            Err(error) if error.is_of_page() && !work.stop.is_cancelled() => {
+                if error.ends_child() {
+                    *pdf = self.renderer.open(work.file).await.map_err(|e| render_error(e, work.stop))?;
+                }
+                Err(PageFailure { code: error.code(), message: error.to_string() })
+            }
+            Err(error) => return Err(render_error(error, work.stop)),
+        };
+        Ok(Rendered { number, picture, took: started.elapsed() })
     }
 
     /// Within the time that a page may take, and within seconds when the worker is to stop.
     async fn detect(&self, work: Work<'_>, page: Rendered) -> Result<Detected, JobError> {
+        let Rendered { number, picture, took: render_time } = page;
+        let started = Instant::now();
+        let outcome = match picture {
+            Ok(picture) => self.find(work, number, &picture).await?.map(|detections| (picture, detections)),
+            Err(failure) => Err(failure),
+        };
+        Ok(Detected { number, outcome, render_time, detect_time: started.elapsed() })
+    }
+
+    async fn find(
+        &self,
+        work: Work<'_>,
+        number: u32,
+        picture: &Picture,
+    ) -> Result<Result<Vec<Detection>, PageFailure>, JobError> {
         let stopped = async {
             work.stop.cancelled().await;
             tokio::time::sleep(LAST_PAGE).await;
         };
-        let started = Instant::now();
         let threshold = work.claim.score_threshold;
         let result = tokio::select! {
-            result = self.detector.detect(page.image.clone(), threshold, self.settings.page_time) => result,
+            result = self.detector.detect(picture.image.clone(), threshold, self.settings.page_time) => result,
             () = stopped => return Err(JobError::Stopped),
         };
-        let detections = result.map_err(|error| match error {
-            DetectError::TooSlow | DetectError::Hangs => {
-                let (number, seconds) = (page.number, self.settings.page_time.as_secs());
+        let (code, message) = match result {
+            Ok(detections) => return Ok(Ok(detections)),
+            Err(DetectError::TooSlow | DetectError::Hangs) => {
+                let seconds = self.settings.page_time.as_secs();
                 let message = format!("Page {number} took longer than {seconds} s to analyze (PAGE_TIMEOUT_SECONDS).");
-                JobError::Elsewhere { code: "detect_timeout", message }
+                ("detect_timeout", message)
             }
-            DetectError::Model(error @ rcnn::Error::GpuMemory) => {
-                JobError::Elsewhere { code: "gpu_memory", message: format!("Page {}: {error}.", page.number) }
+            Err(DetectError::Model(error @ rcnn::Error::GpuMemory)) => {
+                ("gpu_memory", format!("Page {number}: {error}."))
             }
-            error => transient(error),
-        })?;
-        Ok(Detected { page, detections, took: started.elapsed() })
+            Err(error) => return Err(transient(error)),
+        };
+        // A machine may be slow for a while, so it is the page's fault only in the end. A model that hangs would fail the next pages, too.
+        match work.hold.last_attempt && !self.detector.hangs() {
+            true => Ok(Err(PageFailure { code, message })),
+            false => Err(JobError::Elsewhere { code, message }),
+        }
     }
 
-    /// Cuts, encodes, uploads and records; `None` if the document is no longer wanted.
+    /// Cuts, encodes, uploads and records, or records why not; `None` if the document is no longer wanted.
     async fn finish(&self, work: Work<'_>, detected: Detected) -> Result<Option<Finished>, JobError> {
-        let Detected { page, detections, took: detect_time } = detected;
-        let (number, (width_pt, height_pt), (width_px, height_px)) =
-            (page.number, page.size_pt, page.image.dimensions());
+        let Detected { number, outcome, render_time, detect_time } = detected;
+        let of = PageOf {
+            hold: work.hold,
+            document_id: work.document_id,
+            model_id: self.model.id,
+            run: work.claim.run,
+            number,
+        };
+        let took = render_time + detect_time;
+        let (picture, detections) = match outcome {
+            Ok(found) => found,
+            Err(failure) => {
+                tracing::warn!(page = number, code = failure.code, reason = failure.message, "page failed");
+                let saved = documents::save_failed_page(&self.pool, of, &failure, took.as_millis() as u32);
+                return match saved.await.map_err(transient)? {
+                    Saved::Lost => Err(JobError::Lost),
+                    Saved::Unwanted => Ok(None),
+                    Saved::Now | Saved::Before => Ok(Some(Finished { detections: 0, took })),
+                };
+            }
+        };
+        let ((width_pt, height_pt), (width_px, height_px)) = (picture.size_pt, picture.image.dimensions());
         let (detector, crop_min_score) =
             (self.detector.clone(), work.claim.crop_min_score.unwrap_or(self.settings.crop_min_score));
-        let analyzed = move || analyze(&page.image, page.size_pt, detections, &detector, crop_min_score);
+        let analyzed = move || analyze(&picture.image, picture.size_pt, detections, &detector, crop_min_score);
         let analysis = tokio::task::spawn_blocking(analyzed).await.map_err(transient)?.map_err(transient)?;
         let (found, crops) = (analysis.detections.len(), analysis.crops.len());
-        let prefix = page_prefix(work.document_id, &self.model.slug(), number);
+        let prefix = page_prefix(work.document_id, work.claim.run, &self.model.slug(), number);
         let (detections, keys) = self.upload(&prefix, analysis).await?;
-        let (render_ms, detect_ms) = (page.took.as_millis() as u32, detect_time.as_millis() as u32);
+        let (render_ms, detect_ms) = (render_time.as_millis() as u32, detect_time.as_millis() as u32);
         let result = PageResult {
-            number,
             width_pt,
             height_pt,
             width_px,
@@ -165,8 +221,7 @@ impl Pipeline {
             detect_ms,
             detections,
         };
-        let saved = documents::save_page(&self.pool, work.hold, work.document_id, self.model.id, &result);
-        match saved.await.map_err(transient)? {
+        match documents::save_page(&self.pool, of, &result).await.map_err(transient)? {
             // The objects stay: whoever has the job puts the same ones there.
             Saved::Lost => return Err(JobError::Lost),
             Saved::Unwanted => {
@@ -178,7 +233,7 @@ impl Pipeline {
             Saved::Now | Saved::Before => {}
         }
         tracing::info!(page = number, detections = found, crops, render_ms, detect_ms, "page done");
-        Ok(Some(Finished { detections: found, took: page.took + detect_time }))
+        Ok(Some(Finished { detections: found, took }))
     }
 
     /// Puts page, overlay and crops into the bucket; the rows with their crops' keys, and all keys.

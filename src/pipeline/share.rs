@@ -53,6 +53,7 @@ mod tests {
         let claim = Claim {
             chunk: number.map(|number| Chunk { generation: 3, number }),
             generation: 3,
+            run: 1,
             counted: None,
             object_key: String::new(),
             source_url: None,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sqlx::PgPool;
+use time::OffsetDateTime;
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct QueueHealth {
@@ -48,5 +49,33 @@ pub async fn position(pool: &PgPool, document_id: i64) -> sqlx::Result<Option<i6
         document_id
     )
     .fetch_optional(pool)
+    .await
+}
+
+/// What becomes of a document's jobs.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    pub document_id: i64,
+    /// The number of the attempt that runs, or is next; of a document in chunks, of the chunk that needed most.
+    pub attempt: i32,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// If it waits until then, after a failed attempt.
+    pub next_attempt_at: Option<OffsetDateTime>,
+}
+
+/// Of those of the documents that wait or run.
+pub async fn standings(pool: &PgPool, documents: &[i64]) -> sqlx::Result<Vec<Standing>> {
+    sqlx::query_as!(
+        Standing,
+        r#"select j.document_id as "document_id!", max(j.attempts) + 1 as "attempt!",
+               (array_agg(a.last_result ->> 'Err' order by j.attempts desc, j.run_at desc) filter (where j.attempts > 0))[1] as last_error,
+               min(j.run_at) filter (where j.run_at > now()) as next_attempt_at
+           from document_jobs j join apalis.jobs a on a.id = j.id
+           where j.document_id = any ($1) and j.live
+           group by j.document_id"#,
+        documents
+    )
+    .fetch_all(pool)
     .await
 }

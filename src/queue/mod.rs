@@ -1,15 +1,17 @@
 //! All that knows apalis: the job type, the schema and the worker. Jobs are enqueued by a trigger (migrations/0002_queue.sql).
 
 mod admin;
+mod handle;
 mod health;
 mod job;
 mod presence;
 mod reaper;
+mod wakes;
 mod webhooks;
 mod worker;
 
 pub use admin::{AttemptRow, JobRow, Keep, Which, WorkerRow, attempts, jobs, pause, prune, resume, workers};
-pub use health::{QueueHealth, health, position};
+pub use health::{QueueHealth, Standing, health, position, standings};
 pub use job::{DocumentJob, WebhookJob};
 pub use worker::{WorkerSettings, work};
 

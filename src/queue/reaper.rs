@@ -6,10 +6,13 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::interval;
+use crate::database::in_time;
 
 const LOOK: Duration = Duration::from_millis(500);
-/// A worker whose lock is gone has this long to come back, for a restart of the database ends all locks at once.
+/// A worker whose lock is gone has this long to come back; after a time in which nobody could look, longer (`reap_workers`).
 const GRACE: Duration = Duration::from_millis(1500);
+/// For a look. One that takes longer ends with its connection.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 
 /// Looks for dead workers until it is stopped; `silence` is how long one may hold its lock and say nothing.
 pub(super) async fn reap(pool: &PgPool, silence: Duration, stop: &CancellationToken) {
@@ -24,7 +27,6 @@ pub(super) async fn reap(pool: &PgPool, silence: Duration, stop: &CancellationTo
 }
 
 async fn look(pool: &PgPool, silence: Duration) -> sqlx::Result<Vec<i32>> {
-    sqlx::query_scalar!(r#"select reap_workers($1, $2) as "id!""#, interval(GRACE), interval(silence))
-        .fetch_all(pool)
-        .await
+    let dead = sqlx::query_scalar!(r#"select reap_workers($1, $2) as "id!""#, interval(GRACE), interval(silence));
+    in_time(LONGEST_LOOK, dead.fetch_all(pool)).await
 }

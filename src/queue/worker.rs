@@ -2,27 +2,29 @@
 //! poll beside it, a name never used before, panics caught, and a restart with a pause when the database goes away.
 
 use std::convert::Infallible;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::handle::handle;
 use super::presence::Presence;
+use super::wakes::Wakes;
 use super::{DocumentJob, Keep, WebhookJob, prune, reaper, webhooks};
-use crate::documents::{self, Hold};
-use crate::pipeline::{self, Courier, JobError, Pipeline, Processed};
+use crate::database;
+use crate::pipeline::{self, Courier, Pipeline};
 
 pub(super) const POLL: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(60);
+/// Before a worker starts again, and the same after it has ended over and over.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +38,8 @@ pub struct WorkerSettings {
     /// Bytes of resident memory after a document that end the process.
     pub max_memory: Option<u64>,
     pub keep: Keep,
+    /// To the database, for taking and reporting jobs.
+    pub queue_connections: u32,
 }
 
 /// What apalis calls an orphan: never in practice, since the reaper knows better who is dead.
@@ -54,10 +58,10 @@ pub(super) struct Run {
 }
 
 #[derive(Clone)]
-struct Context {
-    pipeline: Arc<Pipeline>,
-    recycling: Arc<Recycling>,
-    run: Run,
+pub(super) struct Context {
+    pub pipeline: Arc<Pipeline>,
+    pub recycling: Arc<Recycling>,
+    pub run: Run,
 }
 
 /// Processes documents, and sends webhooks if there is a courier, until `stop` is cancelled; then hands back what it has begun
@@ -70,10 +74,10 @@ pub async fn work(
 ) -> anyhow::Result<()> {
     let own_queue = DocumentJob::queue_of(&pipeline.model.name);
     let options = pipeline.pool.connect_options().as_ref().clone();
-    // apalis drops what it has begun when it stops, and so leaves transactions open on connections (see `documents::begin`): its own, then. Two
-    // listen.
-    let queue_pool = PgPoolOptions::new().max_connections(5).connect_lazy_with(options.clone());
-    let mut presence = Presence::start(options, pipeline.model.name.clone())?;
+    // apalis drops what it has begun when it stops, and so leaves transactions open on connections (see `documents::begin`): its own, then.
+    let queue_pool = database::pool(options.clone(), settings.queue_connections);
+    let wakes = Wakes::default();
+    let mut presence = Presence::start(options, pipeline.model.name.clone(), wakes.clone())?;
     tracing::info!(model = pipeline.model.slug(), "waiting for documents");
     let pipeline = Arc::new(pipeline);
     tokio::spawn(sweep(pipeline.clone(), settings.keep, stop.clone()));
@@ -86,10 +90,10 @@ pub async fn work(
     };
     let recycling = Arc::new(Recycling::new(settings, stop.clone()));
     let documents = |queue| {
-        let (pipeline, recycling, queue_pool) = (pipeline.clone(), recycling.clone(), &queue_pool);
+        let (pipeline, recycling, queue_pool, wakes) = (pipeline.clone(), recycling.clone(), &queue_pool, &wakes);
         keep_running(queue, &presence, &stop, move |run| {
             let context = Context { pipeline: pipeline.clone(), recycling: recycling.clone(), run };
-            run_documents(queue_pool, queue, context, settings)
+            run_documents(queue_pool, wakes, queue, context, settings)
         })
     };
     // Not `join!`, with which a wake of one polls all: apalis fetches each time that it is polled, so that its workers would keep each
@@ -105,16 +109,22 @@ pub async fn work(
     Ok(())
 }
 
-/// Runs a worker of a queue, again after each end, under a name never used before.
+/// Runs a worker of a queue, again after each end, under a name never used before. What one that ends has in hand goes back to the queue:
+/// the presence no longer names it.
 async fn keep_running<F>(queue: &str, presence: &Presence, stop: &CancellationToken, start: impl Fn(Run) -> F)
 where
     F: Future<Output = Result<(), WorkerError>>,
 {
-    let mut pause = Duration::from_secs(1);
+    let mut pause = FIRST_PAUSE;
     while let Some(Some(identity)) = stop.run_until_cancelled(presence.identity()).await {
         let name = format!("{}:{queue}:{}", identity.id, Uuid::new_v4().simple());
+        let asked = Instant::now();
+        let Some(registered) = stop.run_until_cancelled(presence.register(&name, &identity)).await else { break };
+        let Some(registered) = registered else { continue };
+        // The database was away, so the pauses of the time before say nothing.
+        let was_away = asked.elapsed() > FIRST_PAUSE;
         tracing::debug!(worker = name, queue, "worker starts");
-        let (started, ends) = (std::time::Instant::now(), stop.child_token());
+        let (started, ends) = (Instant::now(), stop.child_token());
         let running = start(Run { name, stop: ends.clone(), lost: identity.lost.clone() });
         let lost = async {
             identity.lost.cancelled().await;
@@ -125,14 +135,15 @@ where
             ended = running => ended,
             never = lost => match never {},
         };
+        drop(registered);
         if stop.is_cancelled() {
             break;
         }
         if identity.lost.is_cancelled() {
             continue;
         }
-        if started.elapsed() > LONGEST_PAUSE {
-            pause = Duration::from_secs(1);
+        if was_away || started.elapsed() > LONGEST_PAUSE {
+            pause = FIRST_PAUSE;
         }
         let why = ended.err().map_or_else(|| "it ended".to_owned(), |e| e.to_string());
         tracing::error!(queue, "worker stopped ({why}); starting again in {} s", pause.as_secs());
@@ -169,12 +180,16 @@ pub(super) fn config(queue: &str) -> Config {
 
 async fn run_documents(
     pool: &PgPool,
+    wakes: &Wakes,
     queue: &str,
     context: Context,
     settings: WorkerSettings,
 ) -> Result<(), WorkerError> {
-    let backend =
-        PostgresStorage::<DocumentJob>::new(pool).with_config(config(queue)).with_pubsub().poll_with_interval(POLL);
+    let backend = PollWith::new(
+        PostgresStorage::<DocumentJob>::new(pool).with_config(config(queue)),
+        StreamStrategy::new(wakes.of(queue)),
+    );
+    let backend = backend.poll_with_interval(POLL);
     let (name, stop) = (context.run.name.clone(), context.run.stop.clone());
     WorkerBuilder::new(name)
         .backend(backend)
@@ -190,7 +205,7 @@ async fn run_documents(
 }
 
 /// Ends the process between jobs when it has worked enough or grown too large.
-struct Recycling {
+pub(super) struct Recycling {
     settings: WorkerSettings,
     documents: AtomicUsize,
     stop: CancellationToken,
@@ -202,7 +217,7 @@ impl Recycling {
     }
 
     /// A document is through.
-    fn count(&self, model_hangs: bool) {
+    pub fn count(&self, model_hangs: bool) {
         if model_hangs {
             tracing::error!("the model does not stop at a page; ending, to be started again");
             self.stop.cancel();
@@ -223,96 +238,4 @@ fn resident_memory() -> u64 {
     let pages = pages.and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
     let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
     pages.unwrap_or(0) * size.and_then(|s| u64::try_from(s).ok()).unwrap_or(0)
-}
-
-async fn handle(
-    job: DocumentJob,
-    context: Data<Context>,
-    attempt: Attempt,
-    task: TaskId,
-) -> Result<Processed, BoxDynError> {
-    let result = process(job, &context, attempt, task).await;
-    context.recycling.count(context.pipeline.detector.hangs());
-    result
-}
-
-async fn process(
-    job: DocumentJob,
-    context: &Context,
-    attempt: Attempt,
-    task: TaskId,
-) -> Result<Processed, BoxDynError> {
-    let id = job.document_id;
-    let pool = &context.pipeline.pool;
-    let attempt = attempt.current();
-    let hold = Hold { job: task.to_string(), worker: context.run.name.clone() };
-    // apalis catches panics too, but leaves their jobs marked as running.
-    let outcome = AssertUnwindSafe(context.pipeline.run(id, job.chunk, &hold, &context.run.stop)).catch_unwind().await;
-    let outcome =
-        outcome.unwrap_or_else(|_| Err(JobError::Transient(anyhow::anyhow!("a panic, which the log tells of"))));
-    match outcome {
-        Ok(processed) => {
-            tracing::info!(document = id, pages = processed.pages, detections = processed.detections, "document done");
-            Ok(processed)
-        }
-        Err(_) if context.run.lost.is_cancelled() => Err(leave(id)),
-        Err(JobError::Lost) => Err(leave(id)),
-        Err(JobError::Stopped) => {
-            documents::release(pool, id, &hold.job).await?;
-            tracing::info!(document = id, "handed back");
-            Err(DeferredError::new(JobError::Stopped).into())
-        }
-        Err(JobError::Permanent { code, message }) => {
-            tracing::warn!(document = id, code, reason = message, "document failed");
-            documents::fail(pool, id, code, &message).await?;
-            Err(AbortError::new(JobError::Permanent { code, message }).into())
-        }
-        Err(JobError::Elsewhere { code, message }) => {
-            tracing::warn!(document = id, attempt, code, reason = message, "attempt failed");
-            if attempt >= DocumentJob::MAX_ATTEMPTS {
-                documents::fail(pool, id, code, &message).await?;
-            } else {
-                documents::release(pool, id, &hold.job).await?;
-            }
-            Err(JobError::Elsewhere { code, message }.into())
-        }
-        Err(JobError::Transient(error)) if context.pipeline.storage.check().await.is_err() => {
-            documents::release(pool, id, &hold.job).await?;
-            tracing::warn!(document = id, error = format!("{error:#}"), "the bucket does not answer; waiting for it");
-            wait_for_bucket(context).await;
-            // No fault of the document, so no attempt at it.
-            Err(DeferredError::new(JobError::Stopped).into())
-        }
-        Err(JobError::Transient(error)) if attempt >= DocumentJob::MAX_ATTEMPTS => {
-            tracing::error!(document = id, attempt, error = format!("{error:#}"), "document given up");
-            let reason = format!(
-                "Processing failed {attempt} times for reasons outside the document; the workers' log has them."
-            );
-            documents::fail(pool, id, "gave_up", &reason).await?;
-            Err(JobError::Transient(error).into())
-        }
-        Err(JobError::Transient(error)) => {
-            tracing::warn!(document = id, attempt, error = format!("{error:#}"), "attempt failed, another will follow");
-            documents::release(pool, id, &hold.job).await?;
-            Err(JobError::Transient(error).into())
-        }
-    }
-}
-
-/// Keeps the job meanwhile: others would fare no better with it.
-async fn wait_for_bucket(context: &Context) {
-    let mut pause = Duration::from_secs(1);
-    while context.run.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-        if context.pipeline.storage.check().await.is_ok() {
-            tracing::info!("the bucket answers again");
-            return;
-        }
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// What becomes of the job and its document is another worker's business now; what apalis says of it does not count.
-fn leave(document: i64) -> BoxDynError {
-    tracing::warn!(document, "left to another worker");
-    DeferredError::new(JobError::Lost).into()
 }

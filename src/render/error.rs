@@ -36,6 +36,16 @@ impl RenderError {
         !matches!(self, Self::Setup(_))
     }
 
+    /// Whether it is the fault of one page, so that others may succeed.
+    pub fn is_of_page(&self) -> bool {
+        matches!(self, Self::PageTooLarge { .. } | Self::PageDamaged { .. } | Self::Timeout { .. } | Self::Crashed { .. })
+    }
+
+    /// Whether the child that rendered is gone.
+    pub fn ends_child(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::Crashed { .. } | Self::Setup(_))
+    }
+
     /// A stable name of the kind of error, for programs.
     pub fn code(&self) -> &'static str {
         match self {

@@ -22,9 +22,12 @@ impl ObjectKey {
     }
 }
 
-/// Where the results of one page go; the same page and model always give the same keys.
-pub fn page_prefix(document_id: i64, model_slug: &str, page: u32) -> String {
-    format!("results/{document_id}/{model_slug}/page-{page}")
+/// Where the results of one page go; the same page, run and model always give the same keys, and other runs others.
+pub fn page_prefix(document_id: i64, run: i32, model_slug: &str, page: u32) -> String {
+    match run {
+        1 => format!("results/{document_id}/{model_slug}/page-{page}"),
+        run => format!("results/{document_id}/run-{run}/{model_slug}/page-{page}"),
+    }
 }
 
 /// What Django leaves as it is in URLs of files; everything else is percent-encoded.

@@ -4,6 +4,7 @@ mod key;
 mod retry;
 mod upload;
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,10 @@ use retry::retry;
 
 /// No byte for this long ends a download.
 const IDLE: Duration = Duration::from_secs(30);
+/// For a request and its answer. rust-s3 cannot bound the time for a connection alone.
+const QUICK: Duration = Duration::from_secs(6);
+/// The same where a part of a file travels.
+const HEAVY: Duration = Duration::from_secs(20);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -31,14 +36,38 @@ pub enum StorageError {
     NotFound(String),
     #[error("the object is larger than {limit} bytes")]
     TooLarge { limit: u64 },
-    #[error("S3: {0}")]
+    #[error("S3: {}", explain(.0))]
     S3(#[from] S3Error),
+    #[error("S3 does not answer within {} s", retry::LONGEST.as_secs())]
+    NoAnswer,
     #[error("S3 sent nothing for {} s", IDLE.as_secs())]
     Idle,
     #[error("object key {0:?} is empty, too long, or could leave its folder")]
     BadKey(String),
     #[error("disk: {0}")]
     Disk(#[from] std::io::Error),
+}
+
+impl StorageError {
+    /// Whether the same request would fail again: S3 answered, and said no.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::S3(error) if retry::is_refusal(error))
+    }
+}
+
+/// All that is known of an error, and what helps where certificates are the cause.
+fn explain(error: &S3Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    let mut text = error.to_string();
+    for cause in causes.map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    if text.contains("UnknownIssuer") || text.contains("SelfSigned") {
+        text += "; SSL_CERT_FILE names a file with the root certificate of an S3 server of one's own (PEM)";
+    }
+    text
 }
 
 /// Where the bucket is and how its objects are seen from outside.
@@ -61,6 +90,8 @@ pub struct StorageSettings {
 #[derive(Clone)]
 pub struct Storage {
     bucket: Box<Bucket>,
+    /// For what is small.
+    quick: Box<Bucket>,
     /// For downloads: rust-s3's time-out covers a whole body, however large; ours is for silence.
     patient: Box<Bucket>,
     /// For URLs that clients ask: where they reach the bucket.
@@ -91,6 +122,9 @@ impl Storage {
             public.region = Region::Custom { region: settings.region.clone(), endpoint };
             public.set_path_style();
         }
+        let mut quick = bucket.clone();
+        quick.set_request_timeout(Some(QUICK));
+        bucket.set_request_timeout(Some(HEAVY));
         let mut patient = bucket.clone();
         patient.set_request_timeout(None);
         let mut headers = HeaderMap::new();
@@ -104,26 +138,46 @@ impl Storage {
             (None, Some(endpoint)) => format!("{endpoint}/{}", settings.bucket),
             (None, None) => format!("https://{}.s3.amazonaws.com", settings.bucket),
         };
-        Ok(Self { bucket, patient, public, headers, base_url, sending: Arc::new(Semaphore::new(1)) })
+        Ok(Self { bucket, quick, patient, public, headers, base_url, sending: Arc::new(Semaphore::new(1)) })
     }
 
-    /// Whether the bucket answers and lets us in.
+    /// Whether the bucket answers and lets us in. It asks for an object that is not there, which no server has to search for.
     pub async fn check(&self) -> Result<(), StorageError> {
-        self.bucket.list_page("docreader-check/".into(), None, None, None, Some(1)).await?;
-        Ok(())
+        let asked = tokio::time::timeout(QUICK, self.quick.get_object("docreader-check")).await;
+        match asked.map_err(|_| StorageError::NoAnswer)? {
+            Ok(_) => Ok(()),
+            Err(S3Error::HttpFailWithBody(404, body)) if body.contains("NoSuchKey") => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Creates the bucket if it is not there: for the embedded server and for tests.
     pub async fn create_bucket(&self) -> Result<(), StorageError> {
-        if self.check().await.is_ok() {
-            return Ok(());
+        match self.check().await {
+            Err(StorageError::S3(S3Error::HttpFailWithBody(404, _))) => {}
+            checked => return checked,
         }
-        let credentials = self.bucket.credentials().await?;
-        let config = s3::BucketConfiguration::default();
-        let (name, region) = (self.bucket.name(), self.bucket.region());
-        match Bucket::create_with_path_style(&name, region, credentials, config).await {
-            Ok(_) | Err(S3Error::HttpFailWithBody(409, _)) => Ok(()),
-            Err(e) => Err(e.into()),
+        let region = self.bucket.region();
+        let created = match region.to_string().as_str() {
+            "us-east-1" => self.create_without_region().await,
+            _ => {
+                let (credentials, config) = (self.bucket.credentials().await?, s3::BucketConfiguration::default());
+                Bucket::create_with_path_style(&self.bucket.name(), region, credentials, config).await.map(drop)
+            }
+        };
+        match created {
+            Ok(()) | Err(S3Error::HttpFailWithBody(409, _)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Amazon refuses us-east-1 as the place of a new bucket, which it is where none is named; rust-s3 names it on other servers.
+    async fn create_without_region(&self) -> Result<(), S3Error> {
+        let url = self.bucket.presign_put("/", 60, None, None).await?;
+        let response = self.bucket.http_client().put(url).timeout(HEAVY).send().await?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(S3Error::HttpFailWithBody(status.as_u16(), response.text().await?)),
         }
     }
 
@@ -141,13 +195,12 @@ impl Storage {
     pub async fn fetch(&self, key: &ObjectKey, path: &Path, limit: u64) -> Result<u64, StorageError> {
         let not_found = |e| match e {
             // Other 404s speak of the bucket or of a proxy, not of the object.
-            S3Error::HttpFailWithBody(404, body) if body.contains("NoSuchKey") => {
+            StorageError::S3(S3Error::HttpFailWithBody(404, body)) if body.contains("NoSuchKey") => {
                 StorageError::NotFound(key.as_str().to_owned())
             }
-            e => e.into(),
+            e => e,
         };
-        let response = retry(|| self.patient.get_object_stream(key.as_str()));
-        let response = tokio::time::timeout(IDLE * 2, response).await.map_err(|_| StorageError::Idle)?;
+        let response = retry(|| self.patient.get_object_stream(key.as_str())).await;
         let mut body = response.map_err(not_found)?;
         let mut file = tokio::fs::File::create(path).await?;
         let mut size = 0;
@@ -165,9 +218,9 @@ impl Storage {
 
     /// Removes an object; one that is not there is fine.
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
-        match retry(|| self.bucket.delete_object(key.as_str())).await {
-            Ok(_) | Err(S3Error::HttpFailWithBody(404, _)) => Ok(()),
-            Err(e) => Err(e.into()),
+        match retry(|| self.quick.delete_object(key.as_str())).await {
+            Ok(_) | Err(StorageError::S3(S3Error::HttpFailWithBody(404, _))) => Ok(()),
+            Err(e) => Err(e),
         }
     }
 
@@ -189,11 +242,13 @@ impl Storage {
 
     /// Bytes of an object.
     pub async fn size(&self, key: &ObjectKey) -> Result<u64, StorageError> {
-        match retry(|| self.bucket.head_object(key.as_str())).await {
+        match retry(|| self.quick.head_object(key.as_str())).await {
             Ok((head, _)) => Ok(head.content_length.unwrap_or(0).max(0) as u64),
             // The answer to HEAD has no body that says what is missing.
-            Err(S3Error::HttpFailWithBody(404, _)) => Err(StorageError::NotFound(key.as_str().to_owned())),
-            Err(e) => Err(e.into()),
+            Err(StorageError::S3(S3Error::HttpFailWithBody(404, _))) => {
+                Err(StorageError::NotFound(key.as_str().to_owned()))
+            }
+            Err(e) => Err(e),
         }
     }
 

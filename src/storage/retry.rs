@@ -2,11 +2,24 @@ use std::time::Duration;
 
 use s3::error::S3Error;
 
+use super::StorageError;
+
 const ATTEMPTS: u32 = 4;
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 
-/// Repeats a request that may be repeated while the answer is one that may change: no connection, 429, 5xx.
-pub(super) async fn retry<T, F>(mut request: impl FnMut() -> F) -> Result<T, S3Error>
+/// For a request with all its repetitions: clients wait for it, and routers on their way give up after 30 s.
+pub(super) const LONGEST: Duration = Duration::from_secs(25);
+
+/// Repeats a request that may be repeated while the answer is one that may change: no connection, 408, 429, 5xx.
+pub(super) async fn retry<T, F>(request: impl FnMut() -> F) -> Result<T, StorageError>
+where
+    F: Future<Output = Result<T, S3Error>>,
+{
+    let result = tokio::time::timeout(LONGEST, repeat(request)).await;
+    result.map_err(|_| StorageError::NoAnswer)?.map_err(StorageError::S3)
+}
+
+async fn repeat<T, F>(mut request: impl FnMut() -> F) -> Result<T, S3Error>
 where
     F: Future<Output = Result<T, S3Error>>,
 {
@@ -28,9 +41,14 @@ where
 
 fn is_transient(error: &S3Error) -> bool {
     match error {
-        S3Error::HttpFailWithBody(status, _) => matches!(status, 408 | 429 | 500..),
+        S3Error::HttpFailWithBody(..) => !is_refusal(error),
         S3Error::Reqwest(e) => !e.is_builder(),
         S3Error::Io(_) | S3Error::HttpFail => true,
         _ => false,
     }
+}
+
+/// An answer that will be the same next time.
+pub(super) fn is_refusal(error: &S3Error) -> bool {
+    matches!(error, S3Error::HttpFailWithBody(status, _) if *status < 500 && !matches!(status, 408 | 429))
 }

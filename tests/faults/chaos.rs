@@ -1,10 +1,10 @@
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use docreader::embedded::{Postgres, S3Server};
+use docreader::embedded::S3Server;
 use nix::sys::signal::Signal;
 
 use crate::common::{App, TestApp, fixture};
+use crate::outage::Database;
 
 const WORKERS: usize = 3;
 /// Two killed or stopped in a moment may both have been at the same document, so this is shorter than a document takes.
@@ -47,26 +47,6 @@ async fn found(app: &TestApp, id: i64) -> String {
 async fn live(app: &TestApp) -> Option<i64> {
     let sql = "select count(*) from documents where status in ('pending', 'processing')";
     sqlx::query_scalar(sql).fetch_one(&app.pool).await.ok()
-}
-
-/// A PostgreSQL of one's own, to be restarted.
-struct Database {
-    folder: PathBuf,
-    server: Option<Postgres>,
-}
-
-impl Database {
-    async fn start() -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("pg-{}", std::process::id())).join("chaos");
-        let server = Some(Postgres::start(&folder).await.unwrap());
-        Self { folder, server }
-    }
-
-    async fn restart(&mut self, away: Duration) {
-        self.server.take().unwrap().stop().await;
-        tokio::time::sleep(away).await;
-        self.server = Some(Postgres::start(&self.folder).await.unwrap());
-    }
 }
 
 const SETTINGS: &[(&str, &str)] = &[("WORKER_SILENCE_SECONDS", "10"), ("CHUNK_PAGES", "2")];
@@ -138,9 +118,8 @@ async fn nothing_is_lost_or_done_twice() {
     let count = std::env::var("CHAOS_DOCUMENTS").map_or(18, |n| n.parse().unwrap());
     // A long outage is for a long run.
     let outage = Duration::from_secs(if count < 100 { 3 } else { 20 });
-    let mut database = Database::start().await;
-    let server = database.server.as_ref().unwrap();
-    let mut app = TestApp::on(&server.url_of("postgres"), &server.url_of("NAME")).await;
+    let mut database = Database::start("chaos").await;
+    let mut app = database.app().await;
     // What an undisturbed worker finds.
     let reference = insert(&app, 1).await[0];
     let calm = app.work(&[]);

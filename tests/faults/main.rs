@@ -6,4 +6,5 @@ mod common;
 mod apalis;
 mod chaos;
 mod disk;
+mod outage;
 mod transaction;

@@ -1,6 +1,6 @@
 //! What a processed document leaves.
 
-use docreader::documents::{self, DetectionRow, Hold, PageResult, RegisteredModel, Saved};
+use docreader::documents::{self, DetectionRow, Hold, PageOf, PageResult, RegisteredModel, Saved};
 use docreader::storage::ObjectKey;
 use serde_json::{Value, json};
 
@@ -111,8 +111,7 @@ async fn workers_that_race_for_a_page_record_it_once() {
         mask_rle: None,
         crop_key: None,
     };
-    let page = |number| PageResult {
-        number,
+    let page = PageResult {
         width_pt: 100.0,
         height_pt: 100.0,
         width_px: 150,
@@ -123,11 +122,11 @@ async fn workers_that_race_for_a_page_record_it_once() {
         detect_ms: 1,
         detections: vec![detection.clone()],
     };
-    let hold = |worker: &str| Hold { job: job.clone(), worker: worker.to_owned() };
+    let hold = |worker: &str| Hold { job: job.clone(), worker: worker.to_owned(), last_attempt: false };
     let (ours, others) = (hold("1:w"), hold("2:w"));
+    let of = |hold, model: &RegisteredModel, number| PageOf { hold, document_id: id, model_id: model.id, run: 1, number };
     for number in 1..=20 {
-        let page = page(number);
-        let save = || documents::save_page(&app.pool, &ours, id, model.id, &page);
+        let save = || documents::save_page(&app.pool, of(&ours, &model, number), &page);
         let (a, b) = tokio::join!(save(), save());
         let mut both = [format!("{:?}", a.unwrap()), format!("{:?}", b.unwrap())];
         both.sort();
@@ -136,10 +135,10 @@ async fn workers_that_race_for_a_page_record_it_once() {
     assert_eq!(app.count("select count(*) from detections").await, 20);
     assert_eq!(app.status(id).await.1, 20);
     // A late worker with another model neither counts nor finishes.
-    assert_eq!(documents::save_page(&app.pool, &ours, id, other.id, &page(21)).await.unwrap(), Saved::Unwanted);
+    assert_eq!(documents::save_page(&app.pool, of(&ours, &other, 21), &page).await.unwrap(), Saved::Unwanted);
     // Nor does one that has the job no more.
-    assert_eq!(documents::save_page(&app.pool, &others, id, model.id, &page(21)).await.unwrap(), Saved::Lost);
-    documents::finish(&app.pool, id, other.id).await.unwrap();
+    assert_eq!(documents::save_page(&app.pool, of(&others, &model, 21), &page).await.unwrap(), Saved::Lost);
+    documents::finish(&app.pool, id, other.id, 1).await.unwrap();
     assert_eq!(app.status(id).await.0, "processing");
 }
 

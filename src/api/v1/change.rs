@@ -7,6 +7,7 @@ use super::params::path;
 use super::problem::{self, Code, Problem, Result};
 use super::read::document;
 use super::results::existing;
+use super::wishes::ReprocessRequest;
 use crate::api::State;
 use crate::documents::{self, Changed};
 use crate::pipeline::remove_garbage;
@@ -24,29 +25,33 @@ pub async fn cancel(request: HttpRequest, state: web::Data<State>) -> Result<Htt
         .await
 }
 
-/// Try a failed or canceled document again
+/// Try a failed or canceled document again, or one with failed pages
 ///
-/// Finished pages stay.
+/// Pages that have succeeded stay.
 #[utoipa::path(
     post, path = "/api/v1/documents/{id}/retry", tag = "documents", operation_id = "retry_document", params(("id" = i64, Path, minimum = 1)),
     responses((status = 200, description = "The document as it is now", body = Document), (status = 409, description = "Not possible in its status", body = problem::Body, content_type = "application/problem+json"))
 )]
 pub async fn retry(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id = path(&request, "id")?;
-    answer(&state, id, documents::retry(&state.pool, id).await?, "retried: only failed and canceled documents can be")
+    answer(&state, id, documents::retry(&state.pool, id).await?, "retried: only failed and canceled documents can be, and those with failed pages")
         .await
 }
 
 /// Process a document again from the start
 ///
-/// Results of earlier models stay.
+/// Its results stay until the new ones are complete; a run that fails or is canceled leaves them as they are. The body may ask for other pages,
+/// thresholds, another model or priority; what it does not name is as it was.
 #[utoipa::path(
     post, path = "/api/v1/documents/{id}/reprocess", tag = "documents", operation_id = "reprocess_document", params(("id" = i64, Path, minimum = 1)),
+    request_body(content = Option<ReprocessRequest>),
     responses((status = 200, description = "The document as it is now", body = Document), (status = 409, description = "Not possible in its status", body = problem::Body, content_type = "application/problem+json"))
 )]
-pub async fn reprocess(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+pub async fn reprocess(request: HttpRequest, body: web::Bytes, state: web::Data<State>) -> Result<HttpResponse> {
     let id = path(&request, "id")?;
-    let changed = documents::reprocess(&state.pool, id).await?;
+    let wishes = ReprocessRequest::parse(&body)?;
+    let again = wishes.again(&state).await?;
+    let changed = documents::reprocess(&state.pool, id, &again).await?;
     answer(&state, id, changed, "processed again: only done, failed and canceled documents can be").await
 }
 

@@ -8,7 +8,6 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use serde_json::json;
 use sqlx::PgPool;
-use sqlx::postgres::PgListener;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
@@ -18,14 +17,19 @@ use super::params::path;
 use super::problem::Result;
 use super::results::existing;
 use crate::api::State;
+use crate::database::{self, in_time};
 use crate::documents::{self, CHANNEL, Event};
 
+/// Events that are sent at once.
+const BATCH: i64 = 1000;
+/// For the database.
+const ANSWER: Duration = Duration::from_secs(10);
 /// Proxies close connections that are silent for longer.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Ids of documents with new events, for everybody in this process who waits for one.
+/// Ids of documents with new events, for everybody in this process who waits for one; `None` where some may have been missed.
 #[derive(Clone)]
-pub struct EventHub(broadcast::Sender<i64>);
+pub struct EventHub(broadcast::Sender<Option<i64>>);
 
 /// What hears of events; it must be stopped before the runtime ends.
 pub struct EventListener {
@@ -41,25 +45,23 @@ impl EventListener {
 }
 
 /// One waiter.
-pub struct Changes(broadcast::Receiver<i64>);
+pub struct Changes(broadcast::Receiver<Option<i64>>);
 
 impl EventHub {
     /// Listens on a connection of its own until it is stopped; a lost one is opened again.
-    pub fn start(pool: PgPool) -> (Self, EventListener) {
+    pub fn start(pool: &PgPool) -> (Self, EventListener) {
         let (sender, _) = broadcast::channel(256);
         let stop = CancellationToken::new();
+        let options = pool.connect_options().as_ref().clone().application_name("docreader server events");
         let (hub, stopped) = (Self(sender.clone()), stop.clone());
-        let listening = async move {
-            loop {
-                if let Err(error) = listen(&pool, &sender).await {
-                    tracing::warn!(%error, "events are not heard of; connecting again");
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        };
         let task = actix_web::rt::spawn(async move {
+            let heard = |payload: Option<&str>| {
+                let id = payload.map(str::parse).transpose();
+                // Nobody may be waiting.
+                let _ = id.map(|id| sender.send(id));
+            };
             // The connection is dropped in here, where there is a runtime to close it.
-            let _ = stopped.run_until_cancelled(listening).await;
+            stopped.run_until_cancelled(database::listen(&options, CHANNEL, heard)).await;
         });
         (hub, EventListener { stop, task })
     }
@@ -69,25 +71,13 @@ impl EventHub {
     }
 }
 
-async fn listen(pool: &PgPool, sender: &broadcast::Sender<i64>) -> sqlx::Result<()> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
-    while let Some(notification) = listener.try_recv().await? {
-        if let Ok(id) = notification.payload().parse() {
-            // Nobody may be waiting.
-            let _ = sender.send(id);
-        }
-    }
-    Err(sqlx::Error::PoolClosed)
-}
-
 impl Changes {
     /// Returns when the document may have changed: on word of it, when words were missed, and now and then in any case.
     pub async fn of(&mut self, id: i64) {
         let word = async {
             loop {
                 match self.0.recv().await {
-                    Ok(changed) if changed != id => {}
+                    Ok(Some(changed)) if changed != id => {}
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
                     Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
                 }
@@ -104,7 +94,8 @@ struct Reader {
     after: i64,
     changes: Changes,
     over: bool,
-    started: bool,
+    /// Nothing more is known, so the next thing to do is to wait.
+    caught_up: bool,
 }
 
 /// Follow a document
@@ -123,7 +114,7 @@ pub async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<Htt
     existing(&state, document).await?;
     let last = request.headers().get("Last-Event-ID").and_then(|v| v.to_str().ok()?.parse().ok());
     let changes = state.events.subscribe();
-    let reader = Reader { state, document, after: last.unwrap_or(0), changes, over: false, started: false };
+    let reader = Reader { state, document, after: last.unwrap_or(0), changes, over: false, caught_up: false };
     let body = stream::unfold(reader, |mut reader| async {
         let chunk = reader.next().await?;
         Some((Ok::<_, Infallible>(chunk), reader))
@@ -141,11 +132,11 @@ impl Reader {
         if self.over {
             return None;
         }
-        if self.started {
+        if self.caught_up {
             self.changes.of(self.document).await;
         }
-        self.started = true;
-        let events = match documents::events_after(&self.state.pool, self.document, self.after).await {
+        let events = documents::events_after(&self.state.pool, self.document, self.after, BATCH);
+        let events = match in_time(ANSWER, events).await {
             Ok(events) => events,
             Err(error) => {
                 // The client comes back with the id of the last event it has.
@@ -153,8 +144,10 @@ impl Reader {
                 return None;
             }
         };
+        // A full batch is followed by the next one at once.
+        self.caught_up = (events.len() as i64) < BATCH;
         let Some(last) = events.last() else {
-            self.over = matches!(documents::get(&self.state.pool, self.document).await, Ok(None));
+            self.over = matches!(in_time(ANSWER, documents::get(&self.state.pool, self.document)).await, Ok(None));
             return Some(Bytes::from_static(b": waiting\n\n"));
         };
         self.after = last.id;

@@ -6,6 +6,7 @@ use time::serde::rfc3339;
 use utoipa::ToSchema;
 
 use crate::documents::{DocumentRow, FoundRow, PageRow, Status};
+use crate::queue::Standing;
 use crate::storage::Storage;
 
 #[derive(Serialize, ToSchema)]
@@ -23,9 +24,14 @@ pub struct Document {
     page_range: Option<String>,
     /// Pages of the file.
     pages_in_file: Option<i32>,
-    /// Pages to process, and how many are done.
+    /// Pages to process, how many are done, and on how many of these nothing could be found (`…/pages` says why).
     page_count: Option<i32>,
     pages_done: i32,
+    pages_failed: i32,
+    /// What is to be known of a document although it is done.
+    warning: Option<String>,
+    /// Which run's results readers see: of one that is processed again the former ones, until the new ones are complete.
+    results_run: i32,
     error: Option<DocumentError>,
     priority: i32,
     /// How often it was queued.
@@ -36,8 +42,14 @@ pub struct Document {
     /// The model that was asked for.
     wanted_model: Option<String>,
     callback_url: Option<String>,
-    /// 1 for the next; null unless it waits.
+    /// 1 for the next; null unless it waits, and in lists.
     queue_position: Option<i64>,
+    /// The number of the attempt that runs or is next; null of documents that have ended.
+    attempt: Option<i32>,
+    /// Why the last attempt failed, and when the next one begins.
+    last_error: Option<String>,
+    #[serde(with = "rfc3339::option")]
+    next_attempt_at: Option<OffsetDateTime>,
     #[serde(with = "rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "rfc3339::option")]
@@ -78,7 +90,7 @@ pub fn location(id: i64) -> String {
 }
 
 impl Document {
-    pub fn new(row: DocumentRow, queue_position: Option<i64>, storage: &Storage) -> Self {
+    pub fn new(row: DocumentRow, standing: Option<Standing>, queue_position: Option<i64>, storage: &Storage) -> Self {
         let own = location(row.id);
         let link = |name: &str| format!("{own}/{name}");
         let model = row.model_name.zip(row.model_sha256);
@@ -89,7 +101,7 @@ impl Document {
                 file: link("file"),
                 export: link("export"),
                 deliveries: link("deliveries"),
-                own,
+                own: own.clone(),
             },
             id: row.id,
             file: storage.url(&row.object_key),
@@ -101,6 +113,12 @@ impl Document {
             pages_in_file: row.pages_in_file,
             page_count: row.page_count,
             pages_done: row.pages_done,
+            pages_failed: row.pages_failed,
+            warning: (row.status == Status::Done && row.pages_failed > 0).then(|| {
+                let (failed, all) = (row.pages_failed, row.pages_done);
+                format!("{failed} of {all} pages failed; GET {own}/pages says why, POST {own}/retry tries them again.")
+            }),
+            results_run: row.shown_run.unwrap_or(row.pages_run),
             error: row
                 .error
                 .map(|message| DocumentError { code: row.error_code.unwrap_or_else(|| "unknown".to_owned()), message }),
@@ -115,6 +133,9 @@ impl Document {
             wait_seconds: row.started_at.zip(row.queued_at).map(|(end, start)| (end - start).as_seconds_f64()),
             run_seconds: row.finished_at.zip(row.started_at).map(|(end, start)| (end - start).as_seconds_f64()),
             queue_position,
+            attempt: standing.as_ref().map(|s| s.attempt),
+            next_attempt_at: standing.as_ref().and_then(|s| s.next_attempt_at),
+            last_error: standing.and_then(|s| s.last_error),
             created_at: row.created_at,
             started_at: row.started_at,
             finished_at: row.finished_at,

@@ -14,6 +14,8 @@ mod system;
 mod uploads;
 mod wishes;
 
+use std::time::Duration;
+
 pub use events::{EventHub, EventListener};
 
 use actix_web::body::MessageBody;
@@ -27,6 +29,9 @@ use actix_web::{Handler, HttpMessage, HttpRequest, Resource, Responder, Route};
 use self::problem::{Code, Problem};
 use super::State;
 use super::auth::{self, Denied};
+
+/// For a request that does not wait on purpose.
+const LIMIT: Duration = Duration::from_secs(30);
 
 pub fn configure(config: &mut ServiceConfig) {
     config.configure(openapi::configure).service(
@@ -112,5 +117,14 @@ async fn authorize(
         }
     })?;
     request.extensions_mut().insert(client);
-    next.call(request).await
+    let Some(limit) = time_limit(request.request()) else { return next.call(request).await };
+    // What a handler has asked the database for ends with it, and so does the connection if no answer comes.
+    tokio::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(Problem::no_answer().into()))
+}
+
+/// For a handler; one that receives a file has limits of its own.
+fn time_limit(request: &HttpRequest) -> Option<Duration> {
+    let receives = request.method() == Method::POST && request.path().ends_with("/documents");
+    let waits = request.query_string().split('&').any(|parameter| parameter.starts_with("wait="));
+    (!receives).then_some(if waits { LIMIT + Duration::from_secs(read::MAX_WAIT) } else { LIMIT })
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::receive::ReceiveError;
+use crate::database::is_shortage;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
@@ -101,6 +102,11 @@ impl Problem {
         Self::new(Code::InvalidParameter, format!("{name}: {why}"))
     }
 
+    /// The database's, or the object storage's, within the time that a request has.
+    pub fn no_answer() -> Self {
+        Self::new(Code::DatabaseUnavailable, "The database does not answer in time. Try again later.").retry_after(5)
+    }
+
     pub fn no_document(id: i64) -> Self {
         Self::new(Code::NotFound, format!("There is no document {id}."))
     }
@@ -143,7 +149,11 @@ impl ResponseError for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         tracing::error!(%error, "request failed");
-        Self::new(Code::DatabaseUnavailable, "The database does not answer. Try again later.").retry_after(5)
+        let detail = match is_shortage(&error) {
+            true => "The database has no connection left. Try again later.",
+            false => "The database does not answer. Try again later.",
+        };
+        Self::new(Code::DatabaseUnavailable, detail).retry_after(5)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `GET /api/v1/documents` and `GET /api/v1/documents/{id}`
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -10,18 +11,22 @@ use super::problem::{Problem, Result};
 use super::results::existing;
 use crate::api::State;
 use crate::documents::{self, DocumentRow, Filter, Status};
-use crate::queue;
+use crate::queue::{self, Standing};
 
 /// Routers on the way (Heroku's, say) give up after 30 s.
-const MAX_WAIT: u64 = 25;
+pub const MAX_WAIT: u64 = 25;
 
 /// A row as clients see it, with its place in the queue.
 pub async fn document(state: &State, row: DocumentRow) -> Result<Document> {
+    if row.status.is_final() {
+        return Ok(Document::new(row, None, None, &state.storage));
+    }
+    let standing = queue::standings(&state.pool, &[row.id]).await?.pop();
     let position = match row.status {
         Status::Pending => queue::position(&state.pool, row.id).await?,
         _ => None,
     };
-    Ok(Document::new(row, position, &state.storage))
+    Ok(Document::new(row, standing, position, &state.storage))
 }
 
 /// Read a document
@@ -96,6 +101,13 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
     let more = rows.len() as i64 > limit;
     rows.truncate(limit as usize);
     let next_cursor = rows.last().filter(|_| more).map(|row| row.id.to_string());
-    let documents = rows.into_iter().map(|row| Document::new(row, None, &state.storage)).collect();
+    let live: Vec<i64> = rows.iter().filter(|row| !row.status.is_final()).map(|row| row.id).collect();
+    let standings = if live.is_empty() { vec![] } else { queue::standings(&state.pool, &live).await? };
+    let mut standings: HashMap<i64, Standing> = standings.into_iter().map(|s| (s.document_id, s)).collect();
+    let document = |row: DocumentRow| {
+        let standing = standings.remove(&row.id);
+        Document::new(row, standing, None, &state.storage)
+    };
+    let documents = rows.into_iter().map(document).collect();
     Ok(HttpResponse::Ok().json(DocumentList { documents, next_cursor }))
 }

@@ -9,7 +9,7 @@ use super::json::{Detection, Page};
 use super::params::path;
 use super::problem::{Code, Problem, Result};
 use crate::api::State;
-use crate::documents::{self, Delivery, DocumentRow, PageRow};
+use crate::documents::{self, Delivery, DocumentRow, FailedPage, PageRow};
 
 const PRESIGNED_SECONDS: u32 = 900;
 
@@ -28,9 +28,11 @@ async fn finished_page(state: &State, request: &HttpRequest) -> Result<(i64, Pag
 #[derive(Serialize, ToSchema)]
 pub struct Pages {
     pages: Vec<Page>,
+    /// Those on which nothing could be found.
+    failed: Vec<FailedPage>,
 }
 
-/// List finished pages
+/// List finished pages, and those that failed
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/pages", tag = "results", operation_id = "list_pages",
     params(("id" = i64, Path, minimum = 1)),
@@ -40,7 +42,8 @@ pub async fn pages(request: HttpRequest, state: web::Data<State>) -> Result<Http
     let id = path(&request, "id")?;
     existing(&state, id).await?;
     let rows = documents::pages(&state.pool, id, None).await?;
-    Ok(HttpResponse::Ok().json(Pages { pages: rows.iter().map(|row| Page::new(id, row)).collect() }))
+    let failed = documents::failed_pages(&state.pool, id).await?;
+    Ok(HttpResponse::Ok().json(Pages { pages: rows.iter().map(|row| Page::new(id, row)).collect(), failed }))
 }
 
 /// Read a finished page

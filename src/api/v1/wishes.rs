@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::params::number;
 use super::problem::{Code, Problem, Result};
 use crate::api::State;
-use crate::documents::{self, Options, PageRange, Title};
+use crate::documents::{self, Again, Options, PageRange, Title};
 
 /// A document whose file is at a URL, or in the bucket already.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -62,22 +62,6 @@ impl DocumentRequest {
 
     /// Checks everything but the file's source and the title.
     pub async fn options(&self, state: &State) -> Result<Options> {
-        for (name, value) in [("score_threshold", self.score_threshold), ("crop_min_score", self.crop_min_score)] {
-            if value.is_some_and(|v| !(0.0..=1.0).contains(&v)) {
-                return Err(Problem::parameter(name, "must be a number from 0 to 1"));
-            }
-        }
-        let priority = self.priority.unwrap_or(0);
-        if !(-100..=100).contains(&priority) {
-            return Err(Problem::parameter("priority", "must be a number from -100 to 100"));
-        }
-        let pages = self.pages.as_deref().map(PageRange::parse).transpose();
-        if let Some(model) = &self.model
-            && (model.contains('\0') || !documents::model_is_known(&state.pool, model).await?)
-        {
-            let detail = format!("No worker has had a model {model:?}; GET /api/v1/models lists them.");
-            return Err(Problem::new(Code::UnknownModel, detail));
-        }
         if let Some(url) = &self.callback_url {
             check_url(state, "callback_url", url)?;
             if !state.settings.webhooks {
@@ -87,14 +71,78 @@ impl DocumentRequest {
                 ));
             }
         }
-        Ok(Options {
-            page_range: pages.map_err(|e| Problem::parameter("pages", e))?,
+        let again = ReprocessRequest {
+            pages: self.pages.clone(),
             score_threshold: self.score_threshold,
             crop_min_score: self.crop_min_score,
-            priority,
+            priority: self.priority,
             model: self.model.clone(),
+        };
+        let again = again.again(state).await?;
+        Ok(Options {
+            page_range: again.page_range,
+            score_threshold: again.score_threshold,
+            crop_min_score: again.crop_min_score,
+            priority: again.priority.unwrap_or(0),
+            model: again.model,
             callback_url: self.callback_url.clone(),
             idempotency: None,
+        })
+    }
+}
+
+/// What is to be different when a document is processed again.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReprocessRequest {
+    /// Pages to process, such as `1-3,5`; `1-999999999` for all of them.
+    #[schema(pattern = "^[1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?(,[1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?)*$")]
+    pages: Option<String>,
+    /// Regions with a lower score are not reported.
+    #[schema(minimum = 0, maximum = 1)]
+    score_threshold: Option<f32>,
+    /// Regions with this score or more are cut out.
+    #[schema(minimum = 0, maximum = 1)]
+    crop_min_score: Option<f32>,
+    /// Higher first.
+    #[schema(minimum = -100, maximum = 100)]
+    priority: Option<i32>,
+    /// Name of the model that is to be used; `GET /api/v1/models` lists them.
+    model: Option<String>,
+}
+
+impl ReprocessRequest {
+    /// From a body; none asks for nothing.
+    pub fn parse(body: &[u8]) -> Result<Self> {
+        if body.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(body).map_err(|e| Problem::new(Code::InvalidForm, format!("The JSON: {e}.")))
+    }
+
+    pub async fn again(self, state: &State) -> Result<Again> {
+        for (name, value) in [("score_threshold", self.score_threshold), ("crop_min_score", self.crop_min_score)] {
+            if value.is_some_and(|v| !(0.0..=1.0).contains(&v)) {
+                return Err(Problem::parameter(name, "must be a number from 0 to 1"));
+            }
+        }
+        if self.priority.is_some_and(|p| !(-100..=100).contains(&p)) {
+            return Err(Problem::parameter("priority", "must be a number from -100 to 100"));
+        }
+        let pages = self.pages.as_deref().map(PageRange::parse).transpose();
+        let page_range = pages.map_err(|e| Problem::parameter("pages", e))?;
+        if let Some(model) = &self.model
+            && (model.contains('\0') || !documents::model_is_known(&state.pool, model).await?)
+        {
+            let detail = format!("No worker has had a model {model:?}; GET /api/v1/models lists them.");
+            return Err(Problem::new(Code::UnknownModel, detail));
+        }
+        Ok(Again {
+            page_range,
+            score_threshold: self.score_threshold,
+            crop_min_score: self.crop_min_score,
+            priority: self.priority,
+            model: self.model,
         })
     }
 }

@@ -15,6 +15,8 @@ pub struct Coco<'a> {
 #[derive(Serialize)]
 struct Info<'a> {
     description: &'a str,
+    /// Whether all pages are there.
+    complete: bool,
 }
 
 #[derive(Serialize)]
@@ -52,7 +54,7 @@ struct Category<'a> {
     name: &'a str,
 }
 
-pub fn coco<'a>(title: &'a str, classes: &'a [String], pages: &[PageRow], found: &[FoundRow]) -> Coco<'a> {
+pub fn coco<'a>(title: &'a str, complete: bool, classes: &'a [String], pages: &[PageRow], found: &[FoundRow]) -> Coco<'a> {
     let image = |p: &PageRow| Image {
         id: p.number,
         file_name: format!("page-{}.png", p.number),
@@ -60,7 +62,7 @@ pub fn coco<'a>(title: &'a str, classes: &'a [String], pages: &[PageRow], found:
         height: p.height_px,
     };
     Coco {
-        info: Info { description: title },
+        info: Info { description: title, complete },
         images: pages.iter().map(image).collect(),
         annotations: found.iter().enumerate().map(|(i, d)| annotation(i + 1, d)).collect(),
         categories: classes.iter().enumerate().map(|(i, name)| Category { id: i + 1, name }).collect(),

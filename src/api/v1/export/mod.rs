@@ -41,6 +41,8 @@ impl Format {
 /// What is exported.
 struct Results {
     document: DocumentRow,
+    /// All its pages are there.
+    complete: bool,
     classes: Vec<String>,
     pages: Vec<PageRow>,
     found: Vec<FoundRow>,
@@ -56,7 +58,8 @@ struct File {
 /// Results in other tools' formats
 ///
 /// COCO (detection), CSV, JSON lines, hOCR, labelme and PAGE-XML. The last two know one page a file: without `page` they come in a ZIP. Names of
-/// images are `page-N.png`; `GET …/pages/N/image` has them.
+/// images are `page-N.png`; `GET …/pages/N/image` has them. While pages are missing, the header `Docreader-Results` says `unfinished`, and so does
+/// the file's name.
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/export", tag = "results", operation_id = "export_results",
     params(
@@ -78,9 +81,11 @@ pub async fn export(request: HttpRequest, state: web::Data<State>) -> Result<Htt
     let number: Option<i32> = query.number("page", 1, i32::MAX)?;
     query.done()?;
     let document = existing(&state, id).await?;
+    let shown = documents::shown(&state.pool, id).await?;
     let results = Results {
         document,
-        classes: documents::classes(&state.pool, id).await?,
+        complete: shown.as_ref().is_some_and(|s| s.complete),
+        classes: shown.map(|s| s.classes).unwrap_or_default(),
         pages: documents::pages(&state.pool, id, number).await?,
         found: documents::found(&state.pool, id, number).await?,
     };
@@ -89,19 +94,21 @@ pub async fn export(request: HttpRequest, state: web::Data<State>) -> Result<Htt
     }
     let file = write(&results, format, number.is_some());
     let file = file.map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
-    let disposition = format!("attachment; filename=\"document-{id}.{}\"", file.extension);
+    let unfinished = if results.complete { "" } else { "unfinished." };
+    let disposition = format!("attachment; filename=\"document-{id}.{unfinished}{}\"", file.extension);
     Ok(HttpResponse::Ok()
         .content_type(file.content_type)
+        .insert_header(("Docreader-Results", if results.complete { "complete" } else { "unfinished" }))
         .insert_header(("Content-Disposition", disposition))
         .body(file.bytes))
 }
 
 fn write(results: &Results, format: Format, one_page: bool) -> anyhow::Result<File> {
-    let Results { document, classes, pages, found } = results;
+    let Results { document, complete, classes, pages, found } = results;
     let file = |content_type, extension, bytes| File { content_type, extension, bytes };
     Ok(match format {
         Format::Coco => {
-            let coco = coco::coco(&document.title, classes, pages, found);
+            let coco = coco::coco(&document.title, *complete, classes, pages, found);
             file("application/json", "coco.json", serde_json::to_vec(&coco)?)
         }
         Format::Csv => file("text/csv; charset=utf-8", "csv", table::csv(found).into()),
