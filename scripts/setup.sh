@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what building, tests and the demo need beyond Rust: a C compiler, PostgreSQL, curl, pip (to fetch the pinned
+# Installs what building, tests and the demo need beyond Rust: a C compiler, PostgreSQL, curl, ip, pip (to fetch the pinned
 # libpdfium) and venv (for schemathesis). Asks Debian's apt only for what is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,6 +9,7 @@ command -v cc >/dev/null || need+=(gcc libc6-dev)
 command -v curl >/dev/null || need+=(curl)
 command -v psql >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need+=(postgresql)
 python3 -m pip --version >/dev/null 2>&1 || need+=(python3 python3-pip)
+command -v ip >/dev/null || need+=(iproute2)
 python3 -c 'import ensurepip' 2>/dev/null || need+=(python3-venv)
 if [ ${#need[@]} -gt 0 ]; then
   echo "installing ${need[*]}"

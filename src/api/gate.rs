@@ -5,6 +5,7 @@
 //! gate is held stays in the kernel's buffers instead, and the client waits.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io::Result;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -25,6 +26,9 @@ struct State {
     /// Bytes that may still be read; any number if nobody meters.
     credit: Cell<Option<usize>>,
     reader: RefCell<Option<Waker>>,
+    /// The client has closed its end, or at least sends no more.
+    ended: Cell<bool>,
+    watcher: RefCell<Option<Waker>>,
 }
 
 /// Nothing is read from the connection while this lives.
@@ -42,6 +46,25 @@ impl Gate {
     pub fn meter(&self) -> Meter {
         self.0.credit.set(Some(0));
         Meter(self.clone())
+    }
+
+    /// Resolves when the client sends no more, as one that has hung up.
+    pub async fn ended(&self) {
+        poll_fn(|context| {
+            if self.0.ended.get() {
+                return Poll::Ready(());
+            }
+            *self.0.watcher.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn end(&self) {
+        self.0.ended.set(true);
+        if let Some(watcher) = self.0.watcher.take() {
+            watcher.wake();
+        }
     }
 
     /// Bytes that may be read now.
@@ -114,6 +137,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Gated<T> {
         let mut part = ReadBuf::new(buf.initialize_unfilled_to(size));
         let polled = Pin::new(&mut self.io).poll_read(cx, &mut part);
         let read = part.filled().len();
+        if matches!(polled, Poll::Ready(Err(_))) || (polled.is_ready() && read == 0 && size > 0) {
+            self.gate.end();
+        }
         buf.advance(read);
         self.step = if polled.is_pending() { 0 } else { self.step + read };
         let credit = &self.gate.0.credit;

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 pub use self::auth::Policy;
 pub use self::limits::Limits;
+use self::create::Listings;
 use self::limits::{Rate, Uploads};
 pub use self::server::{Listening, start};
 use self::v1::EventHub;
@@ -50,6 +51,9 @@ struct State {
     settings: ServerSettings,
     rate: Rate,
     uploads: Arc<Uploads>,
+    listings: Listings,
+    /// Writing an export takes memory.
+    exports: Semaphore,
     /// Deleting objects keeps a connection to the database; the others are for requests.
     removals: Semaphore,
 }

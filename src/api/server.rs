@@ -8,6 +8,7 @@ use actix_http::error::DispatchError;
 use actix_server::Server;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::{AppConfig, Extensions};
+use actix_web::middleware::Compress;
 use actix_web::{App, web};
 use anyhow::Context;
 use sqlx::PgPool;
@@ -18,12 +19,15 @@ use tokio_util::sync::CancellationToken;
 use super::gate::Gated;
 use super::limits::{Rate, Uploads};
 use super::v1::{EventHub, EventListener};
+use super::create::Listings;
 use super::{ServerSettings, State, create, health, v1};
 use crate::outbound::Outbound;
 use crate::storage::Storage;
 
 /// Threads that serve requests; the work is waiting, so two are plenty.
 const THREADS: usize = 2;
+/// Exports that are written at a time.
+const EXPORTS: usize = 2;
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 1024;
 /// For a request's head; its body has limits of its own.
@@ -69,8 +73,9 @@ pub fn start(
     let address = listener.local_addr()?;
     let (events, listener_of_events) = EventHub::start(&pool);
     let (rate, uploads) = (Rate::new(&settings.limits), Uploads::new(&settings.limits));
-    let removals = Semaphore::new(1);
-    let state = web::Data::new(State { pool, storage, outbound, events, settings, rate, uploads, removals });
+    let (removals, exports, listings) = (Semaphore::new(1), Semaphore::new(EXPORTS), Listings::default());
+    let state =
+        web::Data::new(State { pool, storage, outbound, events, settings, rate, uploads, listings, exports, removals });
     let draining = stop.clone();
     let service = move || {
         let (state, draining) = (state.clone(), draining.clone());
@@ -81,7 +86,8 @@ pub fn start(
             .configure(v1::configure)
             .route("/healthz", web::get().to(health::healthz))
             .route("/readyz", web::get().to(health::readyz))
-            .default_service(web::to(create::drf::not_found));
+            .default_service(web::to(create::drf::not_found))
+            .wrap(Compress::default());
         let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
         let http = HttpService::build()
             .client_request_timeout(HEAD)

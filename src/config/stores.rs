@@ -24,9 +24,9 @@ pub struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
-    /// A pool for a command that is one user of the database.
+    /// For a command that does one thing after the other, at times while it reads a list.
     pub async fn connect(&self) -> anyhow::Result<PgPool> {
-        self.pool(1, |options| options).await
+        self.pool(2, |options| options).await
     }
 
     /// For the server, whose clients do not wait for longer.

@@ -1,6 +1,6 @@
 //! Rows of `documents`.
 
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 
 use super::{PageRange, Title};
 
@@ -32,6 +32,14 @@ impl Status {
     /// Nothing changes until the document is queued again.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Done | Self::Failed | Self::Canceled)
+    }
+}
+
+impl TryFrom<String> for Status {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|status| status.name() == name).ok_or_else(|| format!("no status: {name:?}"))
     }
 }
 
@@ -109,16 +117,4 @@ pub async fn insert(tx: &mut Transaction<'_, Postgres>, new: &NewDocument<'_>) -
         .execute(&mut **tx)
         .await?;
     Ok(Some(id))
-}
-
-/// What a list shows.
-#[derive(Debug)]
-pub struct Listed {
-    pub title: String,
-    pub object_key: String,
-}
-
-/// All documents, oldest first.
-pub async fn list(pool: &PgPool) -> sqlx::Result<Vec<Listed>> {
-    sqlx::query_as!(Listed, "select title, object_key from documents order by id").fetch_all(pool).await
 }

@@ -7,6 +7,7 @@ mod detection;
 mod document;
 mod event;
 mod file_name;
+mod list;
 mod model;
 mod page_range;
 mod result;
@@ -17,17 +18,20 @@ mod transaction;
 mod upload;
 mod work;
 
-pub use audit::{KnownKeys, jobs_without_document, jobs_without_worker, known_keys, without_job};
+pub use audit::{
+    DocumentKey, document_is_there, document_keys, jobs_without_document, jobs_without_worker, passing_keys, without_job,
+};
 pub use change::{Again, Changed, cancel, delete, forget_garbage, garbage, reprocess, retry, take_garbage};
 pub use delivery::{Attempted, Delivery, Message, deliveries, message, record_attempt};
 pub use detection::{DetectionRow, Hold, PageFailure, PageOf, PageResult, Saved, save_failed_page, save_page};
-pub use document::{Listed, NewDocument, NewFile, Options, Status, insert, list};
+pub use document::{NewDocument, NewFile, Options, Status, insert};
 pub use event::{CHANNEL, Event, events_after};
 pub use file_name::{FileName, FileNameError};
+pub use list::{Cursor, Filter, Listed, Part, list_after, search};
 pub use model::{ModelRow, RegisteredModel, model_is_known, models};
 pub use page_range::{PageRange, PageRangeError};
 pub use result::{FailedPage, FoundRow, PageRow, Shown, failed_pages, found, pages, shown};
-pub use search::{DocumentRow, Filter, by_idempotency_key, get, search, waiting_reach};
+pub use search::{DocumentRow, by_idempotency_key, get, waiting_reach};
 pub use title::{Title, TitleError};
 pub use token::{Access, Scope, TokenRow, access, create_token, revoke_token, tokens};
 pub use transaction::begin;

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::Status;
 
 /// A document with all that is known of it.
-#[derive(Debug)]
+#[derive(Debug, sqlx::FromRow)]
 pub struct DocumentRow {
     pub id: i64,
     pub title: String,
@@ -16,6 +16,7 @@ pub struct DocumentRow {
     pub source_url: Option<String>,
     pub callback_url: Option<String>,
     pub wanted_model: Option<String>,
+    #[sqlx(try_from = "String")]
     pub status: Status,
     pub page_range: Option<String>,
     pub pages_in_file: Option<i32>,
@@ -40,20 +41,6 @@ pub struct DocumentRow {
     pub finished_at: Option<OffsetDateTime>,
 }
 
-/// Which documents a list holds, and from where on.
-#[derive(Debug, Default)]
-pub struct Filter {
-    pub status: Option<Status>,
-    /// Part of the title, without regard to case.
-    pub title: Option<String>,
-    pub created_after: Option<OffsetDateTime>,
-    pub created_before: Option<OffsetDateTime>,
-    pub oldest_first: bool,
-    /// The id after which the list goes on, in its order.
-    pub after: Option<i64>,
-    pub limit: i64,
-}
-
 pub async fn get(pool: &PgPool, id: i64) -> sqlx::Result<Option<DocumentRow>> {
     sqlx::query_as!(
         DocumentRow,
@@ -71,36 +58,6 @@ pub async fn get(pool: &PgPool, id: i64) -> sqlx::Result<Option<DocumentRow>> {
 /// The id of the document that an idempotency key stands for.
 pub async fn by_idempotency_key(pool: &PgPool, key: &str) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar!("select id from documents where idempotency_key = $1", key).fetch_optional(pool).await
-}
-
-pub async fn search(pool: &PgPool, filter: &Filter) -> sqlx::Result<Vec<DocumentRow>> {
-    let pattern =
-        filter.title.as_ref().map(|t| format!("%{}%", t.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")));
-    // Descending order is ascending order of negated ids, so one query serves both.
-    let sign: i64 = if filter.oldest_first { 1 } else { -1 };
-    sqlx::query_as!(
-        DocumentRow,
-        r#"select d.id, d.title, d.object_key, d.size, d.sha256, d.source_url, d.callback_url, d.wanted_model, d.status as "status: Status", d.page_range, d.pages_in_file,
-               d.page_count, d.pages_done, d.pages_failed, d.shown_run, d.pages_run, d.error, d.error_code, d.priority, d.run, d.score_threshold, d.crop_min_score,
-               m.name as "model_name?", m.sha256 as "model_sha256?", d.request_sha256, d.created_at, d.queued_at, d.started_at, d.finished_at
-           from documents d left join models m on m.id = d.model_id
-           where ($1::document_status is null or d.status = $1)
-               and ($2::text is null or d.title ilike $2)
-               and ($3::timestamptz is null or d.created_at >= $3)
-               and ($4::timestamptz is null or d.created_at < $4)
-               and ($5::bigint is null or (case when $6::bigint > 0 then d.id > $5 else d.id < $5 end))
-           order by d.id * $6
-           limit $7"#,
-        filter.status as Option<Status>,
-        pattern,
-        filter.created_after,
-        filter.created_before,
-        filter.after,
-        sign,
-        filter.limit
-    )
-    .fetch_all(pool)
-    .await
 }
 
 /// Whether so many documents wait.

@@ -1,6 +1,7 @@
 //! PostgreSQL and S3 for `app up` and for tests: the real things, with nothing to set up and nothing on the network but loopback.
 
 mod binaries;
+mod folder;
 mod owner;
 mod postgres;
 mod process;

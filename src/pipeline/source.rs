@@ -87,7 +87,10 @@ impl Pipeline {
         let file = tokio::fs::File::open(path).await.map_err(transient)?;
         let stored =
             self.storage.put_stream(object, content_type, u64::MAX, ReaderStream::with_capacity(file, 1 << 16));
-        stored.await.map_err(|e: UploadError<std::io::Error>| JobError::Transient(anyhow::anyhow!("{e}")))?;
+        stored.await.map_err(|e: UploadError<std::io::Error>| match e {
+            UploadError::Storage(e) => transient(e),
+            e => JobError::Transient(anyhow::anyhow!("{e}")),
+        })?;
         let wanted = documents::set_digest(&self.pool, id, fetched.size, &fetched.sha256).await.map_err(transient)?;
         if !wanted {
             self.storage.delete(object).await.map_err(transient)?;

@@ -51,11 +51,10 @@ pub async fn jobs(pool: &PgPool, which: Which, document_id: Option<i64>, limit: 
                case when d.id is not null then d.pages_done || '/' || coalesce(d.page_count::text, '?') end as pages,
                j.state as "state!", j.attempts as "attempts!", worker_process_of(j.worker) as worker,
                extract(epoch from coalesce(j.took, j.age))::float8 as seconds, j.error
-           from queue_jobs j left join documents d on d.id = (j.args ->> 'document_id')::bigint
-           where ($1 = 'all' or j.state = $1 or ($1 = 'live' and j.state not in ('done', 'dead')))
-               and ($2::bigint is null or d.id = $2)
-           order by j.state <> 'runs', case when j.state in ('done', 'dead') then -extract(epoch from j.run_at) end,
-               j.priority desc, j.run_at
+           from listed_jobs($1, $2, $3) with ordinality as listed (id, place)
+               join queue_jobs j on j.id = listed.id
+               left join documents d on d.id = (j.args ->> 'document_id')::bigint
+           order by listed.place
            limit $3"#,
         which,
         document_id,

@@ -11,8 +11,10 @@ use super::worker::Context;
 use crate::database::{self, is_away};
 use crate::documents::{self, Hold};
 use crate::pipeline::{JobError, Processed};
+use crate::storage::StorageError;
 
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Between two looks for a bucket that is away.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// What the document is told.
 enum Note {
@@ -93,7 +95,9 @@ fn judge(context: &Context, id: i64, attempt: usize, outcome: Result<Processed, 
 /// with it.
 async fn surroundings_failed(context: &Context, hold: &Hold, id: i64, attempt: usize, error: anyhow::Error) -> Verdict {
     let database = error.chain().any(|cause| cause.downcast_ref().is_some_and(is_away));
-    if context.run.lost.is_cancelled() || !database && context.pipeline.storage.check().await.is_ok() {
+    let bucket = error.chain().any(|cause| cause.downcast_ref().is_some_and(StorageError::is_away));
+    let away = database || bucket || context.pipeline.storage.check().await.is_err();
+    if context.run.lost.is_cancelled() || !away {
         return judge(context, id, attempt, Err(JobError::Transient(error)));
     }
     let what = if database { "database" } else { "bucket" };
@@ -135,13 +139,13 @@ async fn wait_for_database(context: &Context) {
 
 async fn wait_for_bucket(context: &Context) {
     let mut pause = Duration::from_secs(1);
-    while context.run.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-        if context.pipeline.storage.check().await.is_ok() {
-            tracing::info!("the bucket answers again");
+    while context.pipeline.storage.check().await.is_err() {
+        if context.run.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+    tracing::info!("the bucket answers again");
 }
 
 /// What becomes of the job and its document is another worker's business now; what apalis says of it does not count.

@@ -20,17 +20,20 @@ pub struct QueueHealth {
 }
 
 pub async fn health(pool: &PgPool) -> sqlx::Result<QueueHealth> {
+    // The condition of index docreader_live_jobs_idx, to the letter.
     sqlx::query_as!(
         QueueHealth,
-        r#"select count(*) filter (where status in ('Pending', 'Failed') and run_at <= now()) as "ready!",
-               count(*) filter (where status in ('Pending', 'Failed') and run_at > now()) as "scheduled!",
-               count(*) filter (where status in ('Queued', 'Running')) as "running!",
-               extract(epoch from max(now() - run_at) filter (where status = 'Pending' and run_at <= now()))::float8
+        r#"select count(*) filter (where d and status in ('Pending', 'Failed') and run_at <= now()) as "ready!",
+               count(*) filter (where d and status in ('Pending', 'Failed') and run_at > now()) as "scheduled!",
+               count(*) filter (where d and status in ('Queued', 'Running')) as "running!",
+               extract(epoch from max(now() - run_at) filter (where d and status = 'Pending' and run_at <= now()))::float8
                    as oldest_wait_seconds,
                (select count(*) from worker_processes where ended_at is null) as "workers!",
-               (select count(*) from apalis.jobs
-                where job_type = 'webhooks' and (status = 'Pending' or (status = 'Failed' and attempts < max_attempts))) as "webhooks!"
-           from document_jobs where live"#
+               count(*) filter (where job_type = 'webhooks' and status in ('Pending', 'Failed')) as "webhooks!"
+           from (
+               select job_type, status, run_at, job_type like 'documents%' as d from apalis.jobs
+               where status in ('Pending', 'Queued', 'Running') or (status = 'Failed' and attempts < max_attempts)
+           ) live"#
     )
     .fetch_one(pool)
     .await
@@ -38,18 +41,7 @@ pub async fn health(pool: &PgPool) -> sqlx::Result<QueueHealth> {
 
 /// The place of a waiting document among the jobs that are due, from 1; `None` if its job does not wait.
 pub async fn position(pool: &PgPool, document_id: i64) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar!(
-        r#"select (select count(*) from apalis.jobs other
-                   where other.job_type = own.job_type and other.status = 'Pending'
-                       and (other.priority > own.priority or (other.priority = own.priority and other.run_at < own.run_at))
-                  ) + 1 as "position!"
-           from apalis.jobs own
-           where own.job_type like 'documents%' and job_document(own.job) = $1 and own.status = 'Pending'
-           order by 1 limit 1"#,
-        document_id
-    )
-    .fetch_optional(pool)
-    .await
+    sqlx::query_scalar!("select queue_position($1)", document_id).fetch_one(pool).await
 }
 
 /// What becomes of a document's jobs.

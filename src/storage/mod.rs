@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use s3::creds::Credentials;
@@ -52,6 +52,15 @@ impl StorageError {
     /// Whether the same request would fail again: S3 answered, and said no.
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::S3(error) if retry::is_refusal(error))
+    }
+
+    /// Whether the storage was away, which is no fault of what was asked.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::S3(error) => retry::is_transient(error),
+            Self::NoAnswer | Self::Idle => true,
+            _ => false,
+        }
     }
 }
 
@@ -153,9 +162,10 @@ impl Storage {
 
     /// Creates the bucket if it is not there: for the embedded server and for tests.
     pub async fn create_bucket(&self) -> Result<(), StorageError> {
-        match self.check().await {
-            Err(StorageError::S3(S3Error::HttpFailWithBody(404, _))) => {}
-            checked => return checked,
+        match self.quick.list_page("docreader-check/".into(), None, None, None, Some(1)).await {
+            Ok(_) => return Ok(()),
+            Err(S3Error::HttpFailWithBody(404, _)) => {}
+            Err(error) => return Err(error.into()),
         }
         let region = self.bucket.region();
         let created = match region.to_string().as_str() {
@@ -226,8 +236,18 @@ impl Storage {
 
     /// Keys of all objects below a prefix.
     pub async fn list(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
-        let pages = self.bucket.list(prefix.to_owned(), None).await?;
-        Ok(pages.into_iter().flat_map(|page| page.contents).map(|object| object.key).collect())
+        self.list_parts(prefix).try_concat().await
+    }
+
+    /// The same in parts of a thousand, in order.
+    pub fn list_parts(&self, prefix: &str) -> impl Stream<Item = Result<Vec<String>, StorageError>> {
+        stream::try_unfold(Some(None), async |token: Option<Option<String>>| {
+            let Some(token) = token else { return Ok(None) };
+            let (part, _) = retry(|| self.bucket.list_page(prefix.to_owned(), None, token.clone(), None, None)).await?;
+            let next = part.next_continuation_token.filter(|_| part.is_truncated);
+            let keys = part.contents.into_iter().map(|object| object.key).collect();
+            Ok(Some((keys, next.map(Some))))
+        })
     }
 
     /// A URL that lets anybody read an object for some seconds.

@@ -10,7 +10,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// For a request with all its repetitions: clients wait for it, and routers on their way give up after 30 s.
 pub(super) const LONGEST: Duration = Duration::from_secs(25);
 
-/// Repeats a request that may be repeated while the answer is one that may change: no connection, 408, 429, 5xx.
+/// Repeats a request that may be repeated while the answer is one that may change.
 pub(super) async fn retry<T, F>(request: impl FnMut() -> F) -> Result<T, StorageError>
 where
     F: Future<Output = Result<T, S3Error>>,
@@ -39,7 +39,8 @@ where
     }
 }
 
-fn is_transient(error: &S3Error) -> bool {
+/// An answer that may change: none, 408, 429, 5xx.
+pub(super) fn is_transient(error: &S3Error) -> bool {
     match error {
         S3Error::HttpFailWithBody(..) => !is_refusal(error),
         S3Error::Reqwest(e) => !e.is_builder(),

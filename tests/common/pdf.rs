@@ -58,9 +58,11 @@ pub fn huge() -> Vec<u8> {
     one_page("0 0 200000 200000", "0 0 m 100 100 l S", "", vec![])
 }
 
+/// Of forms in forms.
+const DEPTH: usize = 9;
+
 /// Forms that draw forms that draw forms: a small file that keeps a renderer busy for hours.
 pub fn endless() -> Vec<u8> {
-    const DEPTH: usize = 9;
     let form = |level: usize| {
         let content = match level {
             0 => "0 0 m 150 150 l S 0 0 100 100 re f ".repeat(20),
@@ -74,4 +76,33 @@ pub fn endless() -> Vec<u8> {
     };
     let top = 5 + DEPTH - 1;
     one_page("0 0 200 200", "/X Do", &format!("/XObject << /X {top} 0 R >>"), (0..DEPTH).map(form).collect())
+}
+
+/// Four pages: an ordinary one, one that is too large, one that keeps a renderer busy for hours, and an ordinary one.
+pub fn two_bad_pages() -> Vec<u8> {
+    let hostile = String::from_utf8_lossy(&endless()).into_owned();
+    let forms: Vec<String> = (5..5 + DEPTH).map(|n| object(&hostile, n)).collect();
+    let top = 5 + DEPTH - 1;
+    let page = |media_box: &str, content: usize, resources: &str| {
+        format!("<< /Type /Page /Parent 2 0 R /MediaBox [{media_box}] /Contents {content} 0 R /Resources << {resources} >> >>")
+    };
+    let first = 5 + DEPTH;
+    let mut objects = vec![
+        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
+        format!("<< /Type /Pages /Kids [{}] /Count 4 >>", (0..4).map(|i| format!("{} 0 R", first + i)).collect::<Vec<_>>().join(" ")),
+        stream("", "50 50 m 350 250 l S"),
+        stream("", "/X Do"),
+    ];
+    objects.extend(forms);
+    objects.push(page("0 0 400 500", 3, ""));
+    objects.push(page("0 0 200000 200000", 3, ""));
+    objects.push(page("0 0 200 200", 4, &format!("/XObject << /X {top} 0 R >>")));
+    objects.push(page("0 0 400 500", 3, ""));
+    build(&objects)
+}
+
+/// An object of a file that was made here.
+fn object(pdf: &str, number: usize) -> String {
+    let start = pdf.find(&format!("\n{number} 0 obj\n")).unwrap() + format!("\n{number} 0 obj\n").len();
+    pdf[start..start + pdf[start..].find("\nendobj").unwrap()].to_owned()
 }

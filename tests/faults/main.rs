@@ -6,5 +6,6 @@ mod common;
 mod apalis;
 mod chaos;
 mod disk;
+mod hosts;
 mod outage;
 mod transaction;

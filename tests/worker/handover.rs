@@ -174,3 +174,21 @@ async fn sigquit_ends_a_worker_at_once() {
     assert_eq!(worker.exit().await.code(), Some(131));
     assert!(asked.elapsed() < Duration::from_secs(2));
 }
+
+/// What a dead worker had is the next to be taken, however many wait.
+#[tokio::test]
+async fn what_a_dead_worker_had_goes_first() {
+    let app = TestApp::new().await;
+    let first = app.insert("first", &pages(12)).await;
+    for i in 0..30 {
+        app.insert(&format!("later {i}"), &pages(4)).await;
+    }
+    let worker = app.work(WHOLE);
+    app.until(first, |(_, pages, _)| *pages >= 1).await;
+    worker.signal(Signal::SIGKILL);
+    let _next = app.work(WHOLE);
+    assert_eq!(app.finished(first).await.0, "done");
+    // Some are done before the death is noticed.
+    let before = "select count(*) from documents where finished_at < (select finished_at from documents where title = 'first')";
+    assert!(app.count(before).await < 20);
+}

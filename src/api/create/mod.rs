@@ -4,6 +4,7 @@
 
 mod body;
 pub mod drf;
+mod list;
 mod metadata;
 mod negotiate;
 mod page;
@@ -18,6 +19,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource};
 use base64::Engine;
 use serde::Serialize;
 
+pub use self::list::Listings;
 use self::metadata::metadata;
 use self::negotiate::{Refusal, Renderer, negotiate};
 use self::refused::Refused;
@@ -27,7 +29,7 @@ use super::auth::{self, Denied};
 use super::client::Client;
 use super::form::Form;
 use super::receive::{MAX_FIELDS, MultipartBody};
-use crate::documents::{self, NewDocument, NewFile, Options};
+use crate::documents::{NewDocument, NewFile, Options};
 
 pub const PATH: &str = "/api/create/";
 
@@ -83,7 +85,7 @@ async fn dispatch(request: HttpRequest, payload: Payload, state: web::Data<State
         Err(error) => return Refused::from(error).answer(&request, renderer),
     };
     match request.method() {
-        &Method::GET | &Method::HEAD => list(&request, renderer, &state).await,
+        &Method::GET | &Method::HEAD => list::list(&request, client, renderer, state).await,
         &Method::POST => create(request, client, renderer, payload, state).await,
         &Method::OPTIONS => drf::answer(&request, renderer, StatusCode::OK, &metadata()),
         method => detail(StatusCode::METHOD_NOT_ALLOWED, &format!("Method \"{method}\" not allowed.")),
@@ -124,19 +126,6 @@ fn bad_credentials(request: &HttpRequest) -> Option<&'static str> {
 struct DocumentJson<'a> {
     title: &'a str,
     file: String,
-}
-
-async fn list(request: &HttpRequest, renderer: Renderer, state: &State) -> HttpResponse {
-    match documents::list(&state.pool).await {
-        Ok(rows) => {
-            let body: Vec<_> = rows
-                .iter()
-                .map(|row| DocumentJson { title: &row.title, file: state.storage.url(&row.object_key) })
-                .collect();
-            drf::answer(request, renderer, StatusCode::OK, &body)
-        }
-        Err(error) => Refused::from(error).answer(request, renderer),
-    }
 }
 
 fn plural(number: u64) -> &'static str {

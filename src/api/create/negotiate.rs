@@ -13,6 +13,16 @@ pub enum Renderer {
     Html,
 }
 
+impl Renderer {
+    /// Of the JSON, which the browsable page shows, too.
+    pub fn indent(self) -> usize {
+        match self {
+            Self::Json { indent } => indent,
+            Self::Html => 4,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// An unknown `?format=`.

@@ -15,8 +15,8 @@ button{font:inherit;font-weight:600;padding:.5rem 1rem;border:0;border-radius:4p
 @media(prefers-color-scheme:dark){body{background:#12161b;color:#e6e8eb}pre,form{background:#1a2027;border-color:#333c46}a{color:#6cb6ff}\
 input{background:#12161b;color:inherit;border-color:#49535f}.ok{color:#4cc38a}.bad{color:#ff8a7a}}";
 
-/// `json` is the indented text of the answer.
-pub fn render(request: &HttpRequest, status: StatusCode, json: &str) -> String {
+/// `json` is the indented text of the answer, `note` HTML that stands above it.
+pub fn render(request: &HttpRequest, status: StatusCode, json: &str, note: &str) -> String {
     let method = request.method();
     let target = request.uri().path_and_query().map_or("/", |p| p.as_str());
     let class = if status.is_success() { "ok" } else { "bad" };
@@ -35,7 +35,7 @@ pub fn render(request: &HttpRequest, status: StatusCode, json: &str) -> String {
          <label>Title <input name=\"title\" maxlength=\"200\" required></label>\
          <label>File <input name=\"file\" type=\"file\" accept=\"application/pdf,.pdf\" required></label>\
          <button>Upload</button></form>\
-         <h2>{} {}</h2>\
+         <h2>{} {}</h2>{note}\
          <pre><b class=\"{class}\">HTTP {}</b>\nAllow: GET, POST, HEAD, OPTIONS\nContent-Type: application/json\nVary: Accept, Cookie\n\n{}</pre>\
 </body></html>\n",
         encode_text(method.as_str()),

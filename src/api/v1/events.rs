@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use actix_web::http::header::ContentEncoding;
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
@@ -123,6 +124,8 @@ pub async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<Htt
         .content_type("text/event-stream")
         .insert_header(("Cache-Control", "no-store"))
         .insert_header(("X-Accel-Buffering", "no"))
+        // An encoder would keep events until there are enough.
+        .insert_header(ContentEncoding::Identity)
         .streaming(body))
 }
 

@@ -29,7 +29,10 @@ use actix_web::{Handler, HttpMessage, HttpRequest, Resource, Responder, Route};
 use self::problem::{Code, Problem};
 use super::State;
 use super::auth::{self, Denied};
+use super::gate::Gate;
 
+/// After the end of what a client sends, for its answer.
+const HUNG_UP: Duration = Duration::from_secs(1);
 /// For a request that does not wait on purpose.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -119,7 +122,21 @@ async fn authorize(
     request.extensions_mut().insert(client);
     let Some(limit) = time_limit(request.request()) else { return next.call(request).await };
     // What a handler has asked the database for ends with it, and so does the connection if no answer comes.
-    tokio::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(Problem::no_answer().into()))
+    let gate = request.request().conn_data::<Gate>().cloned();
+    tokio::select! {
+        response = next.call(request) => response,
+        () = tokio::time::sleep(limit) => Err(Problem::no_answer().into()),
+        () = hung_up(gate) => Err(Problem::no_answer().into()),
+    }
+}
+
+/// A client that only closes its sending end gets what is quick.
+async fn hung_up(gate: Option<Gate>) {
+    match gate {
+        Some(gate) => gate.ended().await,
+        None => std::future::pending().await,
+    }
+    tokio::time::sleep(HUNG_UP).await;
 }
 
 /// For a handler; one that receives a file has limits of its own.

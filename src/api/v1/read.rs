@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use time::OffsetDateTime;
 
 use super::json::{Document, DocumentList};
 use super::params::{Query, path};
 use super::problem::{Problem, Result};
 use super::results::existing;
 use crate::api::State;
-use crate::documents::{self, DocumentRow, Filter, Status};
+use crate::documents::{self, Cursor, DocumentRow, Filter, Status};
 use crate::queue::{self, Standing};
 
 /// Routers on the way (Heroku's, say) give up after 30 s.
@@ -57,7 +58,23 @@ pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpRe
     }
 }
 
+/// A document's id, and when it was made, in microseconds since 1970.
+fn format_cursor(cursor: Cursor) -> String {
+    format!("{}-{}", cursor.id, cursor.created_at.unix_timestamp_nanos() / 1000)
+}
+
+fn parse_cursor(text: &str) -> Result<Cursor> {
+    // An id alone is one of an earlier version.
+    let (id, micros) = text.split_once('-').unwrap_or((text, "0"));
+    let (id, micros) = (id.parse().ok().filter(|&id: &i64| id > 0), micros.parse().ok());
+    let created_at = micros.and_then(|us: i64| OffsetDateTime::from_unix_timestamp_nanos(i128::from(us) * 1000).ok());
+    let cursor = id.zip(created_at).map(|(id, created_at)| Cursor { id, created_at });
+    cursor.ok_or_else(|| Problem::parameter("cursor", "must be the next_cursor of an answer"))
+}
+
 /// List documents
+///
+/// A part of the list may hold fewer than `limit` although there is more: `next_cursor` says so.
 #[utoipa::path(
     get, path = "/api/v1/documents", tag = "documents", operation_id = "list_documents",
     params(
@@ -67,15 +84,14 @@ pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpRe
         ("created_before" = Option<String>, Query, format = DateTime),
         ("sort" = Option<String>, Query, pattern = "^(newest|oldest)$", description = "newest (first, the default) or oldest"),
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 200, description = "50 if it is not given"),
-        ("cursor" = Option<i64>, Query, minimum = 1, description = "`next_cursor` of the answer before"),
+        ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,18}(-[0-9]{1,18})?$", description = "`next_cursor` of the answer before"),
     ),
     responses((status = 200, description = "A part of the list", body = DocumentList))
 )]
 pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let mut query = Query::of(&request);
     let wrong = || Problem::parameter("status", "must be pending, processing, done, failed or canceled");
-    let named = |name: String| Status::ALL.into_iter().find(|s| s.name() == name).ok_or_else(wrong);
-    let status = query.take("status").map(named).transpose()?;
+    let status = query.take("status").map(Status::try_from).transpose().map_err(|_| wrong())?;
     let oldest_first = match query.take("sort").as_deref() {
         None | Some("newest") => false,
         Some("oldest") => true,
@@ -92,15 +108,12 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
         created_after: query.time("created_after")?,
         created_before: query.time("created_before")?,
         oldest_first,
-        after: query.number("cursor", 1, i64::MAX)?,
-        // One more than asked for tells whether there is more.
-        limit: limit + 1,
+        after: query.take("cursor").map(|text| parse_cursor(&text)).transpose()?,
+        limit,
     };
     query.done()?;
-    let mut rows = documents::search(&state.pool, &filter).await?;
-    let more = rows.len() as i64 > limit;
-    rows.truncate(limit as usize);
-    let next_cursor = rows.last().filter(|_| more).map(|row| row.id.to_string());
+    let part = documents::search(&state.pool, &filter).await?;
+    let (rows, next_cursor) = (part.documents, part.next.map(format_cursor));
     let live: Vec<i64> = rows.iter().filter(|row| !row.status.is_final()).map(|row| row.id).collect();
     let standings = if live.is_empty() { vec![] } else { queue::standings(&state.pool, &live).await? };
     let mut standings: HashMap<i64, Standing> = standings.into_iter().map(|s| (s.document_id, s)).collect();

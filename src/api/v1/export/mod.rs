@@ -81,6 +81,7 @@ pub async fn export(request: HttpRequest, state: web::Data<State>) -> Result<Htt
     let number: Option<i32> = query.number("page", 1, i32::MAX)?;
     query.done()?;
     let document = existing(&state, id).await?;
+    let _turn = state.exports.acquire().await.map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
     let shown = documents::shown(&state.pool, id).await?;
     let results = Results {
         document,
@@ -92,13 +93,16 @@ pub async fn export(request: HttpRequest, state: web::Data<State>) -> Result<Htt
     if let (Some(n), None) = (number, results.pages.first()) {
         return Err(Problem::new(Code::NotFound, format!("Document {id} has no finished page {n}.")));
     }
-    let file = write(&results, format, number.is_some());
-    let file = file.map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
-    let unfinished = if results.complete { "" } else { "unfinished." };
+    let complete = results.complete;
+    // Not on a thread that answers requests.
+    let written = web::block(move || write(&results, format, number.is_some())).await;
+    let internal = |e: &dyn std::fmt::Display| Problem::new(Code::Internal, e.to_string());
+    let file = written.map_err(|e| internal(&e))?.map_err(|e| internal(&e))?;
+    let unfinished = if complete { "" } else { "unfinished." };
     let disposition = format!("attachment; filename=\"document-{id}.{unfinished}{}\"", file.extension);
     Ok(HttpResponse::Ok()
         .content_type(file.content_type)
-        .insert_header(("Docreader-Results", if results.complete { "complete" } else { "unfinished" }))
+        .insert_header(("Docreader-Results", if complete { "complete" } else { "unfinished" }))
         .insert_header(("Content-Disposition", disposition))
         .body(file.bytes))
 }

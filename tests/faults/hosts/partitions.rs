@@ -1,0 +1,122 @@
+//! What happens when hosts lose each other.
+
+use std::time::{Duration, Instant};
+
+use super::stand::Stand;
+use super::{Loss, address};
+
+/// Two hosts lose each other for a while with four documents in hand; all are done soon after, and nothing is stuck.
+async fn partition(a: &str, b: &str, loss: Loss, seconds: u64) {
+    let Some(mut stand) = Stand::new(&format!("{a}{b}{seconds}{loss:?}")).await else { return };
+    stand.busy().await;
+    stand.hosts.cut(a, b, loss);
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    stand.hosts.heal(a, b, loss);
+    let took = stand.calm().await;
+    let outcomes: Vec<(String, i64)> = sqlx::query_as("select outcome, count(*) from job_attempts group by 1 order by 1")
+        .fetch_all(&stand.app.pool)
+        .await
+        .unwrap();
+    println!("{a} and {b} apart for {seconds} s, {loss:?}: all done {:.1} s later, {outcomes:?}", took.as_secs_f64());
+    assert!(took < Duration::from_secs(40), "{took:?}");
+    assert!(outcomes.iter().all(|(outcome, _)| outcome != "failed"), "no attempt was one");
+    // The worker that was away works on.
+    stand.app.insert("after", &crate::common::pdf::pages(1)).await;
+    let kept = match a.starts_with('w') {
+        true => stand.workers.swap_remove(if a == "w1" { 0 } else { 1 }),
+        false => stand.workers.swap_remove(0),
+    };
+    stand.workers.clear();
+    stand.app.until(5, |(status, ..)| status == "done").await;
+    drop(kept);
+}
+
+#[tokio::test]
+async fn a_worker_without_its_database() {
+    // Shorter than the time after which PostgreSQL gives a connection up, and longer.
+    partition("w1", "db", Loss::Both, 12).await;
+    partition("w1", "db", Loss::Both, 50).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_hears_its_database_only() {
+    partition("w1", "db", Loss::OneWay, 35).await;
+}
+
+#[tokio::test]
+async fn workers_without_their_bucket() {
+    partition("w1", "s3", Loss::Both, 30).await;
+}
+
+/// All pairs and times: some ten minutes.
+#[tokio::test]
+async fn all_partitions() {
+    if std::env::var("PARTITIONS").is_err() {
+        return;
+    }
+    for seconds in [20, 60, 90, 150] {
+        for (a, b, loss) in [
+            ("w1", "db", Loss::Both),
+            ("w1", "db", Loss::OneWay),
+            ("db", "w1", Loss::OneWay),
+            ("w1", "s3", Loss::Both),
+        ] {
+            partition(a, b, loss, seconds).await;
+        }
+    }
+}
+
+/// What the server answers, asked from its own host.
+async fn ask(stand: &Stand, url: &str, path: &str) -> Option<u16> {
+    let url = format!("{}{path}", url.trim_end_matches("/api/create/"));
+    let asked = stand.hosts.on("web", move || async move {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        client.get(url).send().await.ok().map(|response| response.status().as_u16())
+    });
+    tokio::task::spawn_blocking(|| asked.join().unwrap()).await.unwrap()
+}
+
+/// How long until the server answers as it should.
+async fn recovery(stand: &Stand, url: &str) -> Duration {
+    let started = Instant::now();
+    while ask(stand, url, "/api/v1/documents").await != Some(200) {
+        assert!(started.elapsed() < Duration::from_secs(60), "the server does not recover");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    started.elapsed()
+}
+
+/// A database that moves, and one that is silent: the server and the workers find it again by themselves.
+#[tokio::test]
+async fn a_database_that_moves() {
+    let Some(mut stand) = Stand::new("moves").await else { return };
+    let mut server = stand.start("web", "serve");
+    let url = server.find_in_log("listening on ").await;
+    assert!(url.contains(&address("web")), "{url}");
+    assert_eq!(ask(&stand, &url, "/api/v1/documents").await, Some(200));
+    stand.busy().await;
+
+    stand.hosts.cut("web", "db", Loss::Both);
+    let asked = Instant::now();
+    assert_eq!(ask(&stand, &url, "/api/v1/documents").await, Some(503));
+    assert!(asked.elapsed() < Duration::from_secs(35), "{:?}", asked.elapsed());
+    assert_eq!(ask(&stand, &url, "/healthz").await, Some(200));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    stand.hosts.heal("web", "db", Loss::Both);
+    let heard = recovery(&stand, &url).await;
+
+    // Somebody waits for a document and hears of its end through the new database.
+    stand.move_database().await;
+    let moved = Instant::now();
+    let answers = recovery(&stand, &url).await;
+    let took = stand.calm().await;
+    println!(
+        "server after a partition: {:.1} s; after the move: server {:.1} s, all done {:.1} s",
+        heard.as_secs_f64(),
+        answers.as_secs_f64(),
+        moved.elapsed().as_secs_f64()
+    );
+    assert!(took < Duration::from_secs(60));
+    let spent = "select count(*) from job_attempts where outcome not in ('done', 'handed back')";
+    assert_eq!(stand.app.count(spent).await, 0);
+}
