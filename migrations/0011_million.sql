@@ -4,6 +4,7 @@ create extension if not exists pg_trgm;
 
 -- Lists by date, and by a part of the title.
 create index documents_created_at_idx on documents (created_at, id);
+create index documents_status_created_at_idx on documents (status, created_at, id);
 create index documents_title_idx on documents using gin (title gin_trgm_ops);
 
 -- What the planner cannot know by itself: each document has few jobs.

@@ -22,7 +22,7 @@ pub use self::limits::Limits;
 use self::create::Listings;
 use self::limits::{Rate, Uploads};
 pub use self::server::{Listening, start};
-use self::v1::EventHub;
+use self::v1::{EventHub, Together};
 use crate::outbound::Outbound;
 use crate::storage::Storage;
 
@@ -52,6 +52,7 @@ struct State {
     rate: Rate,
     uploads: Arc<Uploads>,
     listings: Listings,
+    together: Together,
     /// Writing an export takes memory.
     exports: Semaphore,
     /// Deleting objects keeps a connection to the database; the others are for requests.

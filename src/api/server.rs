@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gate::Gated;
 use super::limits::{Rate, Uploads};
-use super::v1::{EventHub, EventListener};
+use super::v1::{EventHub, EventListener, Together};
 use super::create::Listings;
 use super::{ServerSettings, State, create, health, v1};
 use crate::outbound::Outbound;
@@ -73,9 +73,19 @@ pub fn start(
     let address = listener.local_addr()?;
     let (events, listener_of_events) = EventHub::start(&pool);
     let (rate, uploads) = (Rate::new(&settings.limits), Uploads::new(&settings.limits));
-    let (removals, exports, listings) = (Semaphore::new(1), Semaphore::new(EXPORTS), Listings::default());
-    let state =
-        web::Data::new(State { pool, storage, outbound, events, settings, rate, uploads, listings, exports, removals });
+    let state = web::Data::new(State {
+        pool,
+        storage,
+        outbound,
+        events,
+        settings,
+        rate,
+        uploads,
+        listings: Listings::default(),
+        together: Together::default(),
+        exports: Semaphore::new(EXPORTS),
+        removals: Semaphore::new(1),
+    });
     let draining = stop.clone();
     let service = move || {
         let (state, draining) = (state.clone(), draining.clone());

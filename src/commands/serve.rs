@@ -4,6 +4,7 @@ use clap::Args;
 use super::stop_on_signal;
 use crate::api::{self, ServerSettings};
 use crate::config::{DatabaseArgs, LimitArgs, OutboundArgs, ServerArgs, StorageArgs};
+use crate::database;
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -32,6 +33,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         if migrated.is_none() {
             bail!("the database has no schema yet; run `app migrate` first");
         }
+        let own = pool.options().get_max_connections();
+        database::report(&pool, &[(own, "for requests"), (1, "that listens")]).await?;
         let settings = ServerSettings {
             host: args.server.host,
             port: args.server.port,

@@ -3,6 +3,7 @@ use clap::Args;
 
 use super::stop_on_signal;
 use crate::config::{DatabaseArgs, ModelArgs, OutboundArgs, RenderArgs, StorageArgs, WorkerArgs, pipeline_settings};
+use crate::database;
 use crate::documents::RegisteredModel;
 use crate::pipeline::{Courier, Pipeline};
 use crate::queue;
@@ -32,6 +33,9 @@ pub async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let (outbound, key) = (args.outbound.client()?, args.outbound.signing_key()?);
     storage.check().await.context("AWS_STORAGE_BUCKET_NAME: the bucket does not answer")?;
     let pool = args.database.connect_worker().await?;
+    let (own, queue) = (pool.options().get_max_connections(), args.worker.queue_max_connections.get());
+    let uses = [(own, "for documents"), (queue, "for the queue"), (1, "that listens and shows that we live")];
+    database::report(&pool, &uses).await?;
     let model_args = args.model;
     let detector = tokio::task::spawn_blocking(move || model_args.load()).await??;
     tracing::info!("The model {} runs on {}", detector.name(), detector.device());

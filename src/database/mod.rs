@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Connection, PgPool};
 
 pub use away::{explain, is_away, is_shortage, wait_for};
 pub use listen::listen;
-pub use session::{check, settings};
+pub use session::{check, report, settings};
 
 /// For a connection, from the first packet to the end of the handshake, or for one to be free.
 const CONNECT: Duration = Duration::from_secs(5);

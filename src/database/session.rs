@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
 use super::{connect, explain};
 
@@ -16,7 +16,12 @@ pub(super) const USER_TIMEOUT_MS: u32 = 25_000;
 /// Adds the settings of a session. The server gives a vanished client's locks up after about 25 s, ends transactions in which nothing
 /// happens for 30 s, and ends a query within a second of its client's end. No query here is worth compiling.
 pub fn settings(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([
+    // A migration may take minutes, and its text is long.
+    let quiet = match "debug".parse() {
+        Ok(level) => options.log_slow_statements(level, std::time::Duration::from_secs(1)),
+        Err(_) => options,
+    };
+    quiet.options([
         ("tcp_keepalives_idle", IDLE_SECONDS),
         ("tcp_keepalives_interval", INTERVAL_SECONDS),
         ("tcp_keepalives_count", PROBES),
@@ -46,6 +51,25 @@ pub async fn check(options: &PgConnectOptions) -> anyhow::Result<()> {
     close(connection).await;
     if !kept {
         bail!("DATABASE_URL ({place}) leads to a pooler that drops the settings of sessions; {}", super::away::DIRECT);
+    }
+    Ok(())
+}
+
+/// Says how many connections a process may have, what for, and how many the database lets in.
+pub async fn report(pool: &PgPool, uses: &[(u32, &str)]) -> sqlx::Result<()> {
+    let allowed: i32 = sqlx::query_scalar(
+        "select least(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+             nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
+         from pg_roles r, pg_database d where r.rolname = current_user and d.datname = current_database()",
+    )
+    .fetch_one(pool)
+    .await?;
+    let sum: u32 = uses.iter().map(|(number, _)| number).sum();
+    let parts: Vec<String> = uses.iter().map(|(number, what)| format!("{number} {what}")).collect();
+    let parts = parts.join(", ");
+    tracing::info!("at most {sum} connections to PostgreSQL: {parts}; it lets {allowed} in, of all processes together");
+    if i64::from(sum) > i64::from(allowed) {
+        tracing::warn!("PostgreSQL lets in fewer; lower DATABASE_MAX_CONNECTIONS or QUEUE_MAX_CONNECTIONS");
     }
     Ok(())
 }

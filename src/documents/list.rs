@@ -35,7 +35,7 @@ pub struct Part {
 }
 
 /// Documents that are looked through for a title that no index helps to find.
-const WINDOW: i64 = 5000;
+const WINDOW: i64 = 1000;
 
 const COLUMNS: &str = "d.id, d.title, d.object_key, d.size, d.sha256, d.source_url, d.callback_url, d.wanted_model, d.status::text as status, d.page_range,
     d.pages_in_file, d.page_count, d.pages_done, d.pages_failed, d.shown_run, d.pages_run, d.error, d.error_code, d.priority, d.run,

@@ -20,20 +20,23 @@ pub struct QueueHealth {
 }
 
 pub async fn health(pool: &PgPool) -> sqlx::Result<QueueHealth> {
-    // The condition of index docreader_live_jobs_idx, to the letter.
+    // The condition of index docreader_live_jobs_idx, to the letter. First as few kinds, then their sums.
     sqlx::query_as!(
         QueueHealth,
-        r#"select count(*) filter (where d and status in ('Pending', 'Failed') and run_at <= now()) as "ready!",
-               count(*) filter (where d and status in ('Pending', 'Failed') and run_at > now()) as "scheduled!",
-               count(*) filter (where d and status in ('Queued', 'Running')) as "running!",
-               extract(epoch from max(now() - run_at) filter (where d and status = 'Pending' and run_at <= now()))::float8
+        r#"select coalesce(sum(due) filter (where d and status in ('Pending', 'Failed')), 0)::bigint as "ready!",
+               coalesce(sum(jobs - due) filter (where d and status in ('Pending', 'Failed')), 0)::bigint as "scheduled!",
+               coalesce(sum(jobs) filter (where d and status in ('Queued', 'Running')), 0)::bigint as "running!",
+               extract(epoch from now() - min(first) filter (where d and status = 'Pending' and first <= now()))::float8
                    as oldest_wait_seconds,
                (select count(*) from worker_processes where ended_at is null) as "workers!",
-               count(*) filter (where job_type = 'webhooks' and status in ('Pending', 'Failed')) as "webhooks!"
+               coalesce(sum(jobs) filter (where job_type = 'webhooks' and status in ('Pending', 'Failed')), 0)::bigint as "webhooks!"
            from (
-               select job_type, status, run_at, job_type like 'documents%' as d from apalis.jobs
+               select job_type, status, job_type like 'documents%' as d, count(*) as jobs, min(run_at) as first,
+                   count(*) filter (where run_at <= now()) as due
+               from apalis.jobs
                where status in ('Pending', 'Queued', 'Running') or (status = 'Failed' and attempts < max_attempts)
-           ) live"#
+               group by job_type, status
+           ) kinds"#
     )
     .fetch_one(pool)
     .await

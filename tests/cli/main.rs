@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bucket;
 mod detect;
 mod jobs;
 mod model;

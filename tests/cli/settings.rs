@@ -69,3 +69,78 @@ async fn migrate_makes_schema_and_bucket_and_may_run_again() {
     let ready = server.url.as_deref().unwrap().replace("/api/create/", "/readyz");
     assert_eq!(reqwest::get(ready).await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn a_database_without_connections_is_told_from_a_dead_one() {
+    let app = crate::common::TestApp::new().await;
+    let few = "create role few login connection limit 2; grant all on all tables in schema public, apalis to few;
+        grant usage on schema apalis to few";
+    sqlx::raw_sql(few).execute(&app.pool).await.unwrap();
+    let url = app.database_url().replace("postgres://app@", "postgres://few@");
+    let mut server = app.start(&["serve"], &[("DATABASE_URL", url.as_str())]);
+    let sum = server.find_in_log("at most ").await;
+    assert_eq!(sum, "5 connections to PostgreSQL: 4 for requests, 1 that listens; it lets 2 in, of all processes together");
+    assert!(server.log().contains("lets in fewer; lower DATABASE_MAX_CONNECTIONS"), "{}", server.log());
+    // The server has both.
+    server.find_in_log("listening on ").await;
+    let started = std::time::Instant::now();
+    while app.count("select count(*) from pg_stat_activity where usename = 'few'").await < 2 {
+        assert!(started.elapsed() < crate::common::PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let mut jobs = app.start(&["jobs", "list"], &[("DATABASE_URL", url.as_str())]);
+    assert!(!jobs.exit().await.success());
+    assert!(jobs.log().contains("PostgreSQL has no connection left; lower DATABASE_MAX_CONNECTIONS"), "{}", jobs.log());
+    drop(server);
+    sqlx::raw_sql("drop owned by few; drop role few").execute(&app.pool).await.unwrap();
+}
+
+/// A PgBouncer in front of a database, which need not be installed.
+#[tokio::test]
+async fn a_pooler_is_refused() {
+    let app = crate::common::TestApp::new().await;
+    let options = app.pool.connect_options();
+    let (socket, database) = (options.get_socket().unwrap().display().to_string(), options.get_database().unwrap());
+    let folder = app.folder.path();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ini = |ignore: &str| {
+        format!(
+            "[databases]\n{database} = host={socket} user=app\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             auth_type = any\npool_mode = transaction\nunix_socket_dir =\nignore_startup_parameters = {ignore}\n"
+        )
+    };
+    for ignore in ["extra_float_digits", "extra_float_digits,options"] {
+        let path = folder.join("pgbouncer.ini");
+        std::fs::write(&path, ini(ignore)).unwrap();
+        let mut command = std::process::Command::new("pgbouncer");
+        if nix::unistd::Uid::effective().is_root() {
+            // It does not run as root, and its user must reach the file.
+            command = std::process::Command::new("setpriv");
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "pgbouncer"]);
+        }
+        let path_for_all = std::env::temp_dir().join(format!("pgbouncer-{port}.ini"));
+        std::fs::copy(&path, &path_for_all).unwrap();
+        let spawned = command.arg(&path_for_all).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
+        let Ok(mut bouncer) = spawned else {
+            println!("not tested: no pgbouncer here");
+            return;
+        };
+        let started = std::time::Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if bouncer.try_wait().unwrap().is_some() {
+                println!("not tested: pgbouncer does not run here");
+                return;
+            }
+            assert!(started.elapsed() < crate::common::PATIENCE);
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let url = format!("postgres://app@127.0.0.1:{port}/{database}");
+        let mut server = app.start(&["serve"], &[("DATABASE_URL", url.as_str())]);
+        let ended = server.exit().await;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(bouncer.id() as i32), nix::sys::signal::Signal::SIGQUIT).unwrap();
+        bouncer.wait().unwrap();
+        std::fs::remove_file(&path_for_all).unwrap();
+        assert!(!ended.success());
+        assert!(server.log().contains("pooler") && server.log().contains("give the address of PostgreSQL itself"), "{}", server.log());
+    }
+}

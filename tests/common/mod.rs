@@ -107,6 +107,10 @@ impl TestApp {
         Self { pool, storage, folder, s3: Some(s3), environment }
     }
 
+    pub fn database_url(&self) -> &str {
+        &self.environment.iter().find(|(name, _)| name == "DATABASE_URL").unwrap().1
+    }
+
     /// Starts `app serve` and waits until it listens.
     pub async fn serve(&self, settings: &[(&str, &str)]) -> App {
         let mut app = self.start(&["serve"], settings);

@@ -11,12 +11,14 @@ mod problem;
 mod read;
 mod results;
 mod system;
+mod together;
 mod uploads;
 mod wishes;
 
 use std::time::Duration;
 
 pub use events::{EventHub, EventListener};
+pub use together::Together;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};

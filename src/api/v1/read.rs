@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web::{self, Bytes};
+use actix_web::{HttpRequest, HttpResponse};
 use time::OffsetDateTime;
 
 use super::json::{Document, DocumentList};
 use super::params::{Query, path};
-use super::problem::{Problem, Result};
+use super::problem::{Code, Problem, Result};
 use super::results::existing;
 use crate::api::State;
 use crate::documents::{self, Cursor, DocumentRow, Filter, Status};
@@ -112,7 +113,14 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
         limit,
     };
     query.done()?;
-    let part = documents::search(&state.pool, &filter).await?;
+    let (question, own) = (format!("documents {filter:?}"), state.clone());
+    let list = state.together.ask(question, move || async move { find(&own, &filter).await }).await?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(list))
+}
+
+/// A part of the list, as text.
+async fn find(state: &State, filter: &Filter) -> Result<Bytes> {
+    let part = documents::search(&state.pool, filter).await?;
     let (rows, next_cursor) = (part.documents, part.next.map(format_cursor));
     let live: Vec<i64> = rows.iter().filter(|row| !row.status.is_final()).map(|row| row.id).collect();
     let standings = if live.is_empty() { vec![] } else { queue::standings(&state.pool, &live).await? };
@@ -122,5 +130,6 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
         Document::new(row, standing, None, &state.storage)
     };
     let documents = rows.into_iter().map(document).collect();
-    Ok(HttpResponse::Ok().json(DocumentList { documents, next_cursor }))
+    let text = serde_json::to_vec(&DocumentList { documents, next_cursor });
+    Ok(text.map_err(|e| Problem::new(Code::Internal, e.to_string()))?.into())
 }

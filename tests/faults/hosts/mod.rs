@@ -2,6 +2,7 @@
 
 mod partitions;
 mod stand;
+mod storm;
 
 use std::fs::File;
 use std::os::fd::AsRawFd;

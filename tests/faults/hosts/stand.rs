@@ -21,6 +21,8 @@ pub struct Stand {
     /// The database's name.
     name: String,
     server: Option<Server>,
+    /// Where that is.
+    at: &'static str,
     pub hosts: Hosts,
 }
 
@@ -79,7 +81,7 @@ impl Stand {
             let _server = S3Server::start_at(&bucket, at, "key", "secret").await.unwrap();
             std::future::pending::<()>().await;
         });
-        Some(Self { app, workers: vec![], folder, name, server, hosts })
+        Some(Self { app, workers: vec![], folder, name, server, at: "db", hosts })
     }
 
     fn settings<'a>(&self, database: &'a str, s3: &'a str, host: &'a str) -> Vec<(&'a str, &'a str)> {
@@ -128,8 +130,21 @@ impl Stand {
     pub async fn move_database(&mut self) {
         self.hosts.unplug("db");
         self.server = None;
-        self.server = Some(start_server(&self.hosts, "new", &self.folder).await);
-        self.hosts.name_database("new");
+        self.at = "new";
+        self.server = Some(start_server(&self.hosts, self.at, &self.folder).await);
+        self.hosts.name_database(self.at);
+    }
+
+    pub async fn restart_database(&mut self, away: Duration) {
+        self.server = None;
+        tokio::time::sleep(away).await;
+        self.server = Some(start_server(&self.hosts, self.at, &self.folder).await);
+    }
+
+    /// Documents that are not over; some, where the database does not say.
+    pub async fn live(&self) -> i64 {
+        let sql = "select count(*) from documents where status in ('pending', 'processing')";
+        sqlx::query_scalar(sql).fetch_one(&self.app.pool).await.unwrap_or(1)
     }
 }
 
