@@ -18,8 +18,8 @@ use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
 pub use self::auth::Policy;
-pub use self::limits::Limits;
 use self::create::Listings;
+pub use self::limits::Limits;
 use self::limits::{Rate, Uploads};
 pub use self::server::{Listening, start};
 use self::v1::{EventHub, Together};

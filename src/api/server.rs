@@ -16,10 +16,10 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::create::Listings;
 use super::gate::Gated;
 use super::limits::{Rate, Uploads};
 use super::v1::{EventHub, EventListener, Together};
-use super::create::Listings;
 use super::{ServerSettings, State, create, health, v1};
 use crate::outbound::Outbound;
 use crate::storage::Storage;

@@ -11,7 +11,8 @@ use super::session::{IDLE_SECONDS, INTERVAL_SECONDS, PROBES, USER_TIMEOUT_MS};
 /// socket nor a way to set its options; to the others (S3, clients) they do no harm.
 pub fn arm() -> std::io::Result<()> {
     for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
-        let is_socket = std::fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
+        let is_socket =
+            std::fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
         let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()).filter(|_| is_socket) else {
             continue;
         };

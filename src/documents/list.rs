@@ -49,7 +49,8 @@ pub async fn search(pool: &PgPool, filter: &Filter) -> sqlx::Result<Part> {
         Some(title) if !has_trigram(title) => window_end(pool, filter).await?,
         _ => None,
     };
-    let mut query = QueryBuilder::new(format!("select {COLUMNS} from documents d left join models m on m.id = d.model_id"));
+    let mut query =
+        QueryBuilder::new(format!("select {COLUMNS} from documents d left join models m on m.id = d.model_id"));
     conditions(&mut query, filter);
     if let Some(end) = window {
         beyond(&mut query, filter, end, !filter.oldest_first, true);

@@ -19,7 +19,8 @@ mod upload;
 mod work;
 
 pub use audit::{
-    DocumentKey, document_is_there, document_keys, jobs_without_document, jobs_without_worker, passing_keys, without_job,
+    DocumentKey, document_is_there, document_keys, jobs_without_document, jobs_without_worker, passing_keys,
+    without_job,
 };
 pub use change::{Again, Changed, cancel, delete, forget_garbage, garbage, reprocess, retry, take_garbage};
 pub use delivery::{Attempted, Delivery, Message, deliveries, message, record_attempt};

@@ -38,7 +38,10 @@ impl RenderError {
 
     /// Whether it is the fault of one page, so that others may succeed.
     pub fn is_of_page(&self) -> bool {
-        matches!(self, Self::PageTooLarge { .. } | Self::PageDamaged { .. } | Self::Timeout { .. } | Self::Crashed { .. })
+        matches!(
+            self,
+            Self::PageTooLarge { .. } | Self::PageDamaged { .. } | Self::Timeout { .. } | Self::Crashed { .. }
+        )
     }
 
     /// Whether the child that rendered is gone.

@@ -102,7 +102,10 @@ async fn all_documents_are_sent_bit_by_bit() {
     assert_eq!(slow.headers()["content-type"], "application/json");
     // While the client has not read it, it gets no second one; others, and other requests, are served.
     let second = api.client.get(&url).send().await.unwrap();
-    assert_eq!((second.status(), &second.headers()["retry-after"]), (StatusCode::TOO_MANY_REQUESTS, &"1".parse().unwrap()));
+    assert_eq!(
+        (second.status(), &second.headers()["retry-after"]),
+        (StatusCode::TOO_MANY_REQUESTS, &"1".parse().unwrap())
+    );
     let asked = Instant::now();
     assert_eq!(api.client.get(url.replace("/api/create/", "/healthz")).send().await.unwrap().status(), StatusCode::OK);
     assert!(asked.elapsed() < Duration::from_secs(1));
@@ -134,7 +137,8 @@ async fn old_events_come_at_once() {
     let app = TestApp::new().await;
     let api = Api::start(&app, &[]).await;
     let id = app.insert("followed", b"x").await;
-    let events = "insert into document_events (document_id, kind, data) select 1, 'page', '{}' from generate_series(1, 2500);
+    let events =
+        "insert into document_events (document_id, kind, data) select 1, 'page', '{}' from generate_series(1, 2500);
         insert into document_events (document_id, kind, data) values (1, 'done', '{}')";
     sqlx::raw_sql(events).execute(&app.pool).await.unwrap();
     let asked = Instant::now();
@@ -142,7 +146,10 @@ async fn old_events_come_at_once() {
     assert_eq!(text.matches("event: ").count(), 2502);
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     // Those that nobody will follow again are removed, but for the end.
-    sqlx::raw_sql("update document_events set created_at = now() - interval '9 days'").execute(&app.pool).await.unwrap();
+    sqlx::raw_sql("update document_events set created_at = now() - interval '9 days'")
+        .execute(&app.pool)
+        .await
+        .unwrap();
     let keep = docreader::queue::Keep { done: Duration::from_secs(7 * 86_400), dead: Duration::from_secs(30 * 86_400) };
     docreader::queue::prune(&app.pool, keep).await.unwrap();
     let kinds: Vec<String> = sqlx::query_scalar("select kind from document_events").fetch_all(&app.pool).await.unwrap();

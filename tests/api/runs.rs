@@ -91,7 +91,10 @@ async fn unfinished_exports_say_so() {
     drop(worker);
     let (numbers, complete, name) = seen(&api).await;
     assert!(!numbers.is_empty() && numbers.len() < 40);
-    assert_eq!((complete.as_str(), name.as_str()), ("unfinished", "attachment; filename=\"document-1.unfinished.csv\""));
+    assert_eq!(
+        (complete.as_str(), name.as_str()),
+        ("unfinished", "attachment; filename=\"document-1.unfinished.csv\"")
+    );
     assert_eq!(api.get("/documents/1/export?format=coco").await["info"]["complete"], false);
 }
 

@@ -34,7 +34,8 @@ async fn the_place_of_a_bucket_is_named_where_it_must_be() {
 #[tokio::test]
 async fn a_refusal_is_not_asked_again() {
     let app = TestApp::new().await;
-    let s3 = Stranger::start(|_, _| ("403 Forbidden".into(), b"<Error><Code>AccessDenied</Code></Error>".to_vec())).await;
+    let s3 =
+        Stranger::start(|_, _| ("403 Forbidden".into(), b"<Error><Code>AccessDenied</Code></Error>".to_vec())).await;
     let (made, log, took) = create_bucket(&app, &s3.url, "us-east-1").await;
     assert!(!made && log.contains("AccessDenied") && log.contains("may this user create buckets?"), "{log}");
     assert!(took < Duration::from_secs(10) && s3.asked().len() <= 2, "{took:?} {:?}", s3.asked());

@@ -79,7 +79,10 @@ async fn a_database_without_connections_is_told_from_a_dead_one() {
     let url = app.database_url().replace("postgres://app@", "postgres://few@");
     let mut server = app.start(&["serve"], &[("DATABASE_URL", url.as_str())]);
     let sum = server.find_in_log("at most ").await;
-    assert_eq!(sum, "5 connections to PostgreSQL: 4 for requests, 1 that listens; it lets 2 in, of all processes together");
+    assert_eq!(
+        sum,
+        "5 connections to PostgreSQL: 4 for requests, 1 that listens; it lets 2 in, of all processes together"
+    );
     assert!(server.log().contains("lets in fewer; lower DATABASE_MAX_CONNECTIONS"), "{}", server.log());
     // The server has both.
     server.find_in_log("listening on ").await;
@@ -120,7 +123,8 @@ async fn a_pooler_is_refused() {
         }
         let path_for_all = std::env::temp_dir().join(format!("pgbouncer-{port}.ini"));
         std::fs::copy(&path, &path_for_all).unwrap();
-        let spawned = command.arg(&path_for_all).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
+        let spawned =
+            command.arg(&path_for_all).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
         let Ok(mut bouncer) = spawned else {
             println!("not tested: no pgbouncer here");
             return;
@@ -137,10 +141,15 @@ async fn a_pooler_is_refused() {
         let url = format!("postgres://app@127.0.0.1:{port}/{database}");
         let mut server = app.start(&["serve"], &[("DATABASE_URL", url.as_str())]);
         let ended = server.exit().await;
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(bouncer.id() as i32), nix::sys::signal::Signal::SIGQUIT).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(bouncer.id() as i32), nix::sys::signal::Signal::SIGQUIT)
+            .unwrap();
         bouncer.wait().unwrap();
         std::fs::remove_file(&path_for_all).unwrap();
         assert!(!ended.success());
-        assert!(server.log().contains("pooler") && server.log().contains("give the address of PostgreSQL itself"), "{}", server.log());
+        assert!(
+            server.log().contains("pooler") && server.log().contains("give the address of PostgreSQL itself"),
+            "{}",
+            server.log()
+        );
     }
 }

@@ -84,12 +84,17 @@ pub fn two_bad_pages() -> Vec<u8> {
     let forms: Vec<String> = (5..5 + DEPTH).map(|n| object(&hostile, n)).collect();
     let top = 5 + DEPTH - 1;
     let page = |media_box: &str, content: usize, resources: &str| {
-        format!("<< /Type /Page /Parent 2 0 R /MediaBox [{media_box}] /Contents {content} 0 R /Resources << {resources} >> >>")
+        format!(
+            "<< /Type /Page /Parent 2 0 R /MediaBox [{media_box}] /Contents {content} 0 R /Resources << {resources} >> >>"
+        )
     };
     let first = 5 + DEPTH;
     let mut objects = vec![
         "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
-        format!("<< /Type /Pages /Kids [{}] /Count 4 >>", (0..4).map(|i| format!("{} 0 R", first + i)).collect::<Vec<_>>().join(" ")),
+        format!(
+            "<< /Type /Pages /Kids [{}] /Count 4 >>",
+            (0..4).map(|i| format!("{} 0 R", first + i)).collect::<Vec<_>>().join(" ")
+        ),
         stream("", "50 50 m 350 250 l S"),
         stream("", "/X Do"),
     ];

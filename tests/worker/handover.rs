@@ -189,6 +189,42 @@ async fn what_a_dead_worker_had_goes_first() {
     let _next = app.work(WHOLE);
     assert_eq!(app.finished(first).await.0, "done");
     // Some are done before the death is noticed.
-    let before = "select count(*) from documents where finished_at < (select finished_at from documents where title = 'first')";
+    let before =
+        "select count(*) from documents where finished_at < (select finished_at from documents where title = 'first')";
     assert!(app.count(before).await < 20);
+}
+
+/// Jobs whose worker has ended, or never was one of the process that it is named after, are named by `app check` and go back to the queue
+/// without an attempt.
+#[tokio::test]
+async fn jobs_that_nobody_is_at_go_back() {
+    let app = TestApp::new().await;
+    let ids = [app.insert("a", &pages(1)).await, app.insert("b", &pages(1)).await, app.insert("c", &pages(1)).await];
+    let held = "insert into worker_processes (host, pid, model, workers, ended_at, end_reason) values ('h', 1, 'default', '{}', now(), 'stopped');
+        insert into apalis.workers (id, worker_type, storage_name, layers)
+        select w, 'documents', 's', 'l' from unnest('{1:documents:ended,2:documents:earlier,1:documents:other}'::text[]) w;
+        update apalis.jobs set status = 'Running', lock_at = now(), lock_by = '1:documents:ended' where job_document(job) = 1;
+        update apalis.jobs set status = 'Queued', lock_at = now(), lock_by = '1:documents:other' where job_document(job) = 3;";
+    sqlx::raw_sql(held).execute(&app.pool).await.unwrap();
+    let mut check = app.start(&["check"], &[]);
+    assert!(!check.exit().await.success());
+    assert_eq!(check.log().matches("job without worker").count(), 2, "{}", check.log());
+    let worker = app.work(&[]);
+    for id in ids {
+        assert_eq!(app.finished(id).await.0, "done", "{}", worker.log());
+    }
+    // One of a worker of this very process that has ended.
+    let late = app.insert("d", &pages(1)).await;
+    app.finished(late).await;
+    app.settled().await;
+    let again = "update documents set status = 'pending' where id = 4;
+        update apalis.jobs set status = 'Running', lock_at = now(), lock_by = '2:documents:earlier' where status = 'Pending'";
+    sqlx::raw_sql(again).execute(&app.pool).await.unwrap();
+    assert_eq!(app.finished(late).await.0, "done", "{}", worker.log());
+    app.settled().await;
+    let spent = "select count(*) from job_attempts where outcome not in ('done', 'handed back')";
+    assert_eq!(app.count(spent).await, 0);
+    assert_eq!(app.count("select count(*) from apalis.jobs where attempts <> 1").await, 0);
+    let mut check = app.start(&["check"], &[]);
+    assert!(check.exit().await.success(), "{}", check.log());
 }

@@ -124,7 +124,8 @@ async fn workers_that_race_for_a_page_record_it_once() {
     };
     let hold = |worker: &str| Hold { job: job.clone(), worker: worker.to_owned(), last_attempt: false };
     let (ours, others) = (hold("1:w"), hold("2:w"));
-    let of = |hold, model: &RegisteredModel, number| PageOf { hold, document_id: id, model_id: model.id, run: 1, number };
+    let of =
+        |hold, model: &RegisteredModel, number| PageOf { hold, document_id: id, model_id: model.id, run: 1, number };
     for number in 1..=20 {
         let save = || documents::save_page(&app.pool, of(&ours, &model, number), &page);
         let (a, b) = tokio::join!(save(), save());

@@ -46,12 +46,7 @@ impl Drop for Listing {
     }
 }
 
-pub async fn list(
-    request: &HttpRequest,
-    client: Client,
-    renderer: Renderer,
-    state: web::Data<State>,
-) -> HttpResponse {
+pub async fn list(request: &HttpRequest, client: Client, renderer: Renderer, state: web::Data<State>) -> HttpResponse {
     let mut rows = match in_time(ANSWER, documents::list_after(&state.pool, 0, BATCH + 1)).await {
         Ok(rows) => rows,
         Err(error) => return Refused::from(error).answer(request, renderer),

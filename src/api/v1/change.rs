@@ -34,8 +34,13 @@ pub async fn cancel(request: HttpRequest, state: web::Data<State>) -> Result<Htt
 )]
 pub async fn retry(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id = path(&request, "id")?;
-    answer(&state, id, documents::retry(&state.pool, id).await?, "retried: only failed and canceled documents can be, and those with failed pages")
-        .await
+    answer(
+        &state,
+        id,
+        documents::retry(&state.pool, id).await?,
+        "retried: only failed and canceled documents can be, and those with failed pages",
+    )
+    .await
 }
 
 /// Process a document again from the start

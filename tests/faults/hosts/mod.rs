@@ -96,7 +96,8 @@ impl Hosts {
     }
 
     fn rule(&self, what: &str, a: &str, b: &str) {
-        run(&["ip", "-n", &self.namespace("net"), "rule", what, "from", &address(a), "to", &address(b), "blackhole"]).unwrap();
+        run(&["ip", "-n", &self.namespace("net"), "rule", what, "from", &address(a), "to", &address(b), "blackhole"])
+            .unwrap();
     }
 
     /// A host vanishes.

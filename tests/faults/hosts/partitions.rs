@@ -13,10 +13,11 @@ async fn partition(a: &str, b: &str, loss: Loss, seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     stand.hosts.heal(a, b, loss);
     let took = stand.calm().await;
-    let outcomes: Vec<(String, i64)> = sqlx::query_as("select outcome, count(*) from job_attempts group by 1 order by 1")
-        .fetch_all(&stand.app.pool)
-        .await
-        .unwrap();
+    let outcomes: Vec<(String, i64)> =
+        sqlx::query_as("select outcome, count(*) from job_attempts group by 1 order by 1")
+            .fetch_all(&stand.app.pool)
+            .await
+            .unwrap();
     println!("{a} and {b} apart for {seconds} s, {loss:?}: all done {:.1} s later, {outcomes:?}", took.as_secs_f64());
     assert!(took < Duration::from_secs(40), "{took:?}");
     assert!(outcomes.iter().all(|(outcome, _)| outcome != "failed"), "no attempt was one");
@@ -55,12 +56,9 @@ async fn all_partitions() {
         return;
     }
     for seconds in [20, 60, 90, 150] {
-        for (a, b, loss) in [
-            ("w1", "db", Loss::Both),
-            ("w1", "db", Loss::OneWay),
-            ("db", "w1", Loss::OneWay),
-            ("w1", "s3", Loss::Both),
-        ] {
+        for (a, b, loss) in
+            [("w1", "db", Loss::Both), ("w1", "db", Loss::OneWay), ("db", "w1", Loss::OneWay), ("w1", "s3", Loss::Both)]
+        {
             partition(a, b, loss, seconds).await;
         }
     }

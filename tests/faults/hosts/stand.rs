@@ -85,7 +85,8 @@ impl Stand {
     }
 
     fn settings<'a>(&self, database: &'a str, s3: &'a str, host: &'a str) -> Vec<(&'a str, &'a str)> {
-        let ours = [("DATABASE_URL", database), ("AWS_S3_ENDPOINT_URL", s3), ("HOST", host), ("WORKER_CONCURRENCY", "2")];
+        let ours =
+            [("DATABASE_URL", database), ("AWS_S3_ENDPOINT_URL", s3), ("HOST", host), ("WORKER_CONCURRENCY", "2")];
         ours.to_vec()
     }
 

@@ -88,10 +88,11 @@ async fn a_long_day() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     stand.app.settled().await;
-    let outcomes: Vec<(String, i64)> = sqlx::query_as("select outcome, count(*) from job_attempts group by 1 order by 1")
-        .fetch_all(&stand.app.pool)
-        .await
-        .unwrap();
+    let outcomes: Vec<(String, i64)> =
+        sqlx::query_as("select outcome, count(*) from job_attempts group by 1 order by 1")
+            .fetch_all(&stand.app.pool)
+            .await
+            .unwrap();
     println!("{count} documents of 6 pages, {:.0} s: {outcomes:?}", started.elapsed().as_secs_f64());
     assert_eq!(stand.app.count("select count(*) from documents where status = 'done'").await, count);
     // Each page once, and all documents alike, since all are the same file.

@@ -54,7 +54,13 @@ struct Category<'a> {
     name: &'a str,
 }
 
-pub fn coco<'a>(title: &'a str, complete: bool, classes: &'a [String], pages: &[PageRow], found: &[FoundRow]) -> Coco<'a> {
+pub fn coco<'a>(
+    title: &'a str,
+    complete: bool,
+    classes: &'a [String],
+    pages: &[PageRow],
+    found: &[FoundRow],
+) -> Coco<'a> {
     let image = |p: &PageRow| Image {
         id: p.number,
         file_name: format!("page-{}.png", p.number),
