@@ -37,7 +37,7 @@ pub enum StorageError {
     #[error("the object is larger than {limit} bytes")]
     TooLarge { limit: u64 },
     #[error("S3: {}", explain(.0))]
-    S3(#[from] S3Error),
+    S3(S3Error),
     #[error("S3 does not answer within {} s", retry::LONGEST.as_secs())]
     NoAnswer,
     #[error("S3 sent nothing for {} s", IDLE.as_secs())]
@@ -46,6 +46,13 @@ pub enum StorageError {
     BadKey(String),
     #[error("disk: {0}")]
     Disk(#[from] std::io::Error),
+}
+
+// Not by thiserror, for which it would be a cause that is told a second time.
+impl From<S3Error> for StorageError {
+    fn from(error: S3Error) -> Self {
+        Self::S3(error)
+    }
 }
 
 impl StorageError {
@@ -64,17 +71,15 @@ impl StorageError {
     }
 }
 
-/// All that is known of an error, and what helps where certificates are the cause.
+/// An error with its cause, and what helps where certificates are that.
 fn explain(error: &S3Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
     let mut text = error.to_string();
-    for cause in causes.map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
+    let cause = std::iter::successors(error.source(), |&cause| cause.source()).last().map(ToString::to_string);
+    if let Some(cause) = cause.filter(|cause| !text.contains(cause)) {
+        text = format!("{text}: {cause}");
     }
-    if text.contains("UnknownIssuer") || text.contains("SelfSigned") {
-        text += "; SSL_CERT_FILE names a file with the root certificate of an S3 server of one's own (PEM)";
+    if text.contains("invalid peer certificate") {
+        text += "; SSL_CERT_FILE names a file (PEM) with the root certificate of an S3 server of one's own";
     }
     text
 }

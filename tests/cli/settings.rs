@@ -141,8 +141,7 @@ async fn a_pooler_is_refused() {
         let url = format!("postgres://app@127.0.0.1:{port}/{database}");
         let mut server = app.start(&["serve"], &[("DATABASE_URL", url.as_str())]);
         let ended = server.exit().await;
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(bouncer.id() as i32), nix::sys::signal::Signal::SIGQUIT)
-            .unwrap();
+        bouncer.kill().unwrap();
         bouncer.wait().unwrap();
         std::fs::remove_file(&path_for_all).unwrap();
         assert!(!ended.success());

@@ -1,4 +1,5 @@
-//! Several hosts on one machine: network namespaces around a router that loses what it is told to. `PARTITIONS=all` tries all of them.
+//! Several hosts on one machine: network namespaces around a router that loses what it is told to. `PARTITIONS=20,60,90,150` tries
+//! all pairs for so many seconds.
 
 mod partitions;
 mod stand;
