@@ -55,7 +55,7 @@ pub(super) async fn handle(
 fn judge(context: &Context, id: i64, attempt: usize, outcome: Result<Processed, JobError>) -> Verdict {
     match outcome {
         Ok(processed) => {
-            tracing::info!(document = id, pages = processed.pages, detections = processed.detections, "document done");
+            tracing::info!(document = id, pages = processed.pages, detections = processed.detections, "job done");
             (Note::Nothing, Ok(processed))
         }
         Err(_) if context.run.lost.is_cancelled() => leave(id),

@@ -47,6 +47,7 @@ async fn each_bad_file_says_why_and_the_worker_lives() {
     }
     assert_eq!(app.finished(good).await, ("done".into(), 1, None));
     assert_eq!(worker.log().matches("waiting for documents").count(), 1, "the worker never had to start again");
+    app.settled().await;
     // A file's own fault is not tried again.
     let tried_once = "select count(*) from apalis.jobs where attempts = 1 and status in ('Killed', 'Done')";
     assert_eq!(app.count(tried_once).await, 10);
