@@ -153,7 +153,7 @@ async fn cancel_retry_delete() {
     app.until(1, |(_, pages, _)| *pages >= 2).await;
     assert_eq!(api.send(Method::POST, "/documents/1/cancel").await.status(), StatusCode::OK);
     let started = std::time::Instant::now();
-    while !worker.log().contains("document done") {
+    while !worker.log().contains("job done") {
         assert!(started.elapsed() < crate::common::PATIENCE);
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
