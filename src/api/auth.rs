@@ -6,14 +6,11 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
 
-use super::State;
 use super::client::Client;
 use super::gate::{Gate, Hold};
+use super::{ANSWER, State};
 use crate::database::in_time;
 use crate::documents::{self, Scope};
-
-/// For the database.
-const ANSWER: Duration = Duration::from_secs(15);
 
 /// `API_AUTH` and `LEGACY_API_AUTH`: when a token is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

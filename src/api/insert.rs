@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 
-use super::State;
 use super::auth::hold;
 use super::client::Client;
 use super::form::{FileField, Form};
 use super::limits::{Busy, Turn};
 use super::receive::ReceiveError;
+use super::{ANSWER, State};
 use crate::database::in_time;
 use crate::documents::{self, FileName, NewDocument, Upload};
 use crate::storage::ObjectKey;
 
-/// For the database.
-const ANSWER: Duration = Duration::from_secs(15);
 /// For a turn.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 

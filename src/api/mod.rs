@@ -13,6 +13,7 @@ mod server;
 mod v1;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -25,6 +26,9 @@ pub use self::server::{Listening, start};
 use self::v1::{EventHub, Together};
 use crate::outbound::Outbound;
 use crate::storage::Storage;
+
+/// For the database, where a request has no time of its own.
+const ANSWER: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone)]
 pub struct ServerSettings {

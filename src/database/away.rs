@@ -30,7 +30,7 @@ pub fn is_shortage(error: &sqlx::Error) -> bool {
 }
 
 /// What an operator can do about it.
-pub fn explain(error: &sqlx::Error) -> Option<String> {
+pub(super) fn explain(error: &sqlx::Error) -> Option<String> {
     let text = error.to_string();
     if is_shortage(error) {
         let remedy = "lower DATABASE_MAX_CONNECTIONS, run fewer processes, or let it have more (max_connections)";

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgListener};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification};
 
 use super::{PING, in_time, pool};
 
@@ -26,26 +26,36 @@ pub async fn listen(options: &PgConnectOptions, channel: &str, mut heard: impl F
     }
 }
 
+/// A connection that listens to a channel within some time of being open, and does not come back by itself under anybody's hands.
+pub async fn listener(options: &PgConnectOptions, channel: &str, time: Duration) -> sqlx::Result<PgListener> {
+    // A pool each time: what is left of a lost connection is in nobody's way.
+    let pool = pool(options.clone(), 1);
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.eager_reconnect(false);
+    in_time(time, listener.listen(channel)).await?;
+    Ok(listener)
+}
+
+/// The next notification; an error when the connection is lost.
+pub async fn next(listener: &mut PgListener) -> sqlx::Result<PgNotification> {
+    let lost = || sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into());
+    listener.try_recv().await?.ok_or_else(lost)
+}
+
 async fn hear(
     options: &PgConnectOptions,
     channel: &str,
     heard: &mut impl FnMut(Option<&str>),
     told: &mut bool,
 ) -> sqlx::Result<Infallible> {
-    // A pool each time: what is left of a lost connection is in nobody's way.
-    let pool = pool(options.clone(), 1);
-    let mut listener = PgListener::connect_with(&pool).await?;
-    listener.eager_reconnect(false);
-    in_time(PING, listener.listen(channel)).await?;
+    let mut listener = listener(options, channel, PING).await?;
     if std::mem::take(told) {
         tracing::info!(channel, "notifications are heard again");
     }
     heard(None);
     loop {
-        match tokio::time::timeout(SILENCE, listener.try_recv()).await {
-            Ok(Ok(Some(notification))) => heard(Some(notification.payload())),
-            Ok(Ok(None)) => return Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into())),
-            Ok(Err(error)) => return Err(error),
+        match tokio::time::timeout(SILENCE, next(&mut listener)).await {
+            Ok(notification) => heard(Some(notification?.payload())),
             Err(_) => in_time(PING, async { sqlx::query("select 1").execute(&mut listener).await.map(drop) }).await?,
         }
     }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool};
 
-pub use away::{explain, is_away, is_shortage, wait_for};
-pub use listen::listen;
+use away::explain;
+pub use away::{is_away, is_shortage, wait_for};
+pub use listen::{listen, listener, next};
 pub use session::{check, report, settings};
 
 /// For a connection, from the first packet to the end of the handshake, or for one to be free.

@@ -69,13 +69,10 @@ pub async fn found(pool: &PgPool, document_id: i64, number: Option<i32>) -> sqlx
     .await
 }
 
-/// Which results readers see.
+/// What is known of the results that readers see.
 #[derive(Debug)]
 pub struct Shown {
-    pub run: i32,
-    pub model_name: String,
-    pub model_sha256: String,
-    /// In the order of their numbers.
+    /// Of the model, in the order of their numbers.
     pub classes: Vec<String>,
     /// All pages are there.
     pub complete: bool,
@@ -85,7 +82,7 @@ pub struct Shown {
 pub async fn shown(pool: &PgPool, document_id: i64) -> sqlx::Result<Option<Shown>> {
     sqlx::query_as!(
         Shown,
-        r#"select s.run as "run!", m.name as model_name, m.sha256 as model_sha256, m.classes, s.complete as "complete!"
+        r#"select m.classes, s.complete as "complete!"
            from shown_results s join models m on m.id = s.model_id where s.document_id = $1"#,
         document_id
     )

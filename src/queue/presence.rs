@@ -144,12 +144,7 @@ impl Words {
 
     /// Holds the lock and says so, until something goes wrong.
     async fn stay(&mut self, told: &mut bool) -> sqlx::Result<Infallible> {
-        // A pool each time: what is left of a lost connection is in nobody's way.
-        let pool = database::pool(self.options.clone(), 1);
-        let mut connection = PgListener::connect_with(&pool).await?;
-        // It must not come back without the lock.
-        connection.eager_reconnect(false);
-        in_time(CUT, connection.listen(Wakes::CHANNEL)).await?;
+        let mut connection = database::listener(&self.options, Wakes::CHANNEL, CUT).await?;
         let mut known = match self.id() {
             Some(id) => in_time(CUT, lock_again(&mut connection, id)).await?,
             None => false,
@@ -177,10 +172,7 @@ impl Words {
         loop {
             tokio::select! {
                 _ = self.workers.changed() => return Ok(()),
-                heard = connection.try_recv() => match heard? {
-                    Some(notification) => self.wakes.wake(Some(notification.payload())),
-                    None => return Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into())),
-                },
+                heard = database::next(connection) => self.wakes.wake(Some(heard?.payload())),
                 () = tokio::time::sleep_until(until) => return Ok(()),
             }
         }

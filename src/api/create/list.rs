@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use actix_web::http::header::RETRY_AFTER;
 use actix_web::http::{Method, StatusCode};
@@ -13,15 +12,13 @@ use futures_util::stream;
 use super::negotiate::Renderer;
 use super::refused::Refused;
 use super::{DocumentJson, drf, page};
-use crate::api::State;
 use crate::api::client::Client;
+use crate::api::{ANSWER, State};
 use crate::database::in_time;
 use crate::documents::{self, Listed};
 
 /// Documents that are read at once, and the most that one answer holds.
 const BATCH: i64 = 1000;
-/// For the database.
-const ANSWER: Duration = Duration::from_secs(15);
 
 /// Clients that are being sent all documents: each may ask for them once at a time.
 #[derive(Clone, Default)]

@@ -77,10 +77,14 @@ impl Stand {
         let app = TestApp::on(&url("postgres"), &url("NAME")).await;
         let name = app.pool.connect_options().get_database().unwrap().to_owned();
         let (bucket, at) = (app.folder.path().join("s3"), SocketAddr::new(address("s3").parse().unwrap(), S3_PORT));
+        // Over the same folder as the app's own: what one puts there is not to be taken for a leftover by the other as it starts.
+        let (starts, started) = tokio::sync::oneshot::channel();
         hosts.on("s3", move || async move {
             let _server = S3Server::start_at(&bucket, at, "key", "secret").await.unwrap();
+            starts.send(()).unwrap();
             std::future::pending::<()>().await;
         });
+        started.await.unwrap();
         Some(Self { app, workers: vec![], folder, name, server, at: "db", hosts })
     }
 
