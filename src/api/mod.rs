@@ -57,7 +57,7 @@ struct State {
     uploads: Arc<Uploads>,
     listings: Listings,
     together: Together,
-    /// Writing an export takes memory.
+    /// For a part of an export, whose writing takes memory and a connection.
     exports: Semaphore,
     /// Deleting objects keeps a connection to the database; the others are for requests.
     removals: Semaphore,

@@ -26,7 +26,7 @@ use crate::storage::Storage;
 
 /// Threads that serve requests; the work is waiting, so two are plenty.
 const THREADS: usize = 2;
-/// Exports that are written at a time.
+/// Parts of exports that are written at a time.
 const EXPORTS: usize = 2;
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 1024;

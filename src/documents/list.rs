@@ -122,10 +122,11 @@ fn order(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
 
 /// The last document to look through; `None` if those that are left are fewer.
 async fn window_end(pool: &PgPool, filter: &Filter) -> sqlx::Result<Option<Cursor>> {
-    let mut query = QueryBuilder::new("select d.id, d.created_at from documents d");
+    // Its id alone is in the index that has the order.
+    let mut query = QueryBuilder::new("select id, created_at from documents where id = (select d.id from documents d");
     conditions(&mut query, filter);
     order(&mut query, filter);
-    query.push(" limit 1 offset ").push_bind(WINDOW - 1);
+    query.push(" limit 1 offset ").push_bind(WINDOW - 1).push(")");
     let end: Option<(i64, OffsetDateTime)> = query.build_query_as().persistent(false).fetch_optional(pool).await?;
     Ok(end.map(|(id, created_at)| Cursor { id, created_at }))
 }

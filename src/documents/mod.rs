@@ -31,7 +31,7 @@ pub use file_name::{FileName, FileNameError};
 pub use list::{Cursor, Filter, Listed, Part, list_after, search};
 pub use model::{ModelRow, RegisteredModel, model_is_known, models};
 pub use page_range::{PageRange, PageRangeError};
-pub use result::{FailedPage, FoundRow, PageRow, Shown, failed_pages, found, pages, shown};
+pub use result::{FailedPage, FoundRow, PageRow, Shown, failed_pages, found, found_on, pages, shown};
 pub use search::{DocumentRow, by_idempotency_key, get, waiting_reach};
 pub use title::{Title, TitleError};
 pub use token::{Access, Scope, TokenRow, access, create_token, revoke_token, tokens};

@@ -1,6 +1,6 @@
 //! Results as readers see them: the last that are complete, or those in the making.
 
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 #[derive(Debug)]
 pub struct PageRow {
@@ -37,7 +37,7 @@ pub struct FoundRow {
 }
 
 /// The finished pages, in order; only page `number` if it is given.
-pub async fn pages(pool: &PgPool, document_id: i64, number: Option<i32>) -> sqlx::Result<Vec<PageRow>> {
+pub async fn pages(db: impl PgExecutor<'_>, document_id: i64, number: Option<i32>) -> sqlx::Result<Vec<PageRow>> {
     sqlx::query_as!(
         PageRow,
         r#"select p.id, p.number, p.width_pt, p.height_pt, p.width_px, p.height_px, p.overlay_key, p.image_key, p.render_ms,
@@ -48,7 +48,7 @@ pub async fn pages(pool: &PgPool, document_id: i64, number: Option<i32>) -> sqlx
         document_id,
         number
     )
-    .fetch_all(pool)
+    .fetch_all(db)
     .await
 }
 
@@ -69,6 +69,19 @@ pub async fn found(pool: &PgPool, document_id: i64, number: Option<i32>) -> sqlx
     .await
 }
 
+/// Detections on the pages with these ids, by page and score.
+pub async fn found_on(pool: &PgPool, page_ids: &[i64]) -> sqlx::Result<Vec<FoundRow>> {
+    sqlx::query_as!(
+        FoundRow,
+        "select p.number as page, x.ordinal, x.class_id, x.label, x.score, x.x0_pt, x.y0_pt, x.x1_pt, x.y1_pt,
+             x.x0_px, x.y0_px, x.x1_px, x.y1_px, x.mask_rle, x.crop_key
+         from detections x join pages p on p.id = x.page_id where x.page_id = any($1) order by p.number, x.ordinal",
+        page_ids
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// What is known of the results that readers see.
 #[derive(Debug)]
 pub struct Shown {
@@ -79,14 +92,14 @@ pub struct Shown {
 }
 
 /// `None` before a worker has begun.
-pub async fn shown(pool: &PgPool, document_id: i64) -> sqlx::Result<Option<Shown>> {
+pub async fn shown(db: impl PgExecutor<'_>, document_id: i64) -> sqlx::Result<Option<Shown>> {
     sqlx::query_as!(
         Shown,
         r#"select m.classes, s.complete as "complete!"
            from shown_results s join models m on m.id = s.model_id where s.document_id = $1"#,
         document_id
     )
-    .fetch_optional(pool)
+    .fetch_optional(db)
     .await
 }
 

@@ -6,6 +6,7 @@ mod common;
 mod client;
 mod contract;
 mod create;
+mod exports;
 mod failures;
 mod flat;
 mod limits;

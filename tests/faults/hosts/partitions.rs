@@ -1,9 +1,11 @@
 //! What happens when hosts lose each other.
 
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::stand::Stand;
 use super::{Loss, address};
+use crate::common::PATIENCE;
 
 /// Two hosts lose each other for a while with four documents in hand; all are done soon after, and nothing is stuck.
 async fn partition(a: &str, b: &str, loss: Loss, seconds: u64) {
@@ -62,6 +64,37 @@ async fn all_partitions() {
     }
 }
 
+/// Follows a document on the server's host, as browsers do: a stream that ends early is asked for again from where it was.
+fn follow(stand: &Stand, url: &str, id: i64) -> JoinHandle<Vec<String>> {
+    let url = format!("{}/api/v1/documents/{id}/events", url.trim_end_matches("/api/create/"));
+    stand.hosts.on("web", move || async move {
+        let client = reqwest::Client::builder().read_timeout(Duration::from_secs(60)).build().unwrap();
+        let (mut events, mut last) = (vec![], 0);
+        let started = Instant::now();
+        while events.last().is_none_or(|event| event != "done") && started.elapsed() < PATIENCE {
+            let request = client.get(&url).header("Last-Event-ID", last.to_string());
+            let mut text = String::new();
+            let answered = request.send().await.and_then(reqwest::Response::error_for_status);
+            let Ok(mut stream) = answered else {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
+            };
+            while let Ok(Some(chunk)) = stream.chunk().await {
+                text += std::str::from_utf8(&chunk).unwrap();
+                let whole = text.rfind("\n\n").map_or(0, |end| end + 2);
+                for line in text.drain(..whole).collect::<String>().lines() {
+                    match line.split_once(": ") {
+                        Some(("id", id)) => last = id.parse().unwrap(),
+                        Some(("event", event)) => events.push(event.to_owned()),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        events
+    })
+}
+
 /// What the server answers, asked from its own host.
 async fn ask(stand: &Stand, url: &str, path: &str) -> Option<u16> {
     let url = format!("{}{path}", url.trim_end_matches("/api/create/"));
@@ -101,7 +134,8 @@ async fn a_database_that_moves() {
     stand.hosts.heal("web", "db", Loss::Both);
     let heard = recovery(&stand, &url).await;
 
-    // Somebody waits for a document and hears of its end through the new database.
+    // Somebody follows a document and hears of its end through the new database.
+    let follower = follow(&stand, &url, 4);
     stand.move_database().await;
     let moved = Instant::now();
     let answers = recovery(&stand, &url).await;
@@ -113,6 +147,16 @@ async fn a_database_that_moves() {
         moved.elapsed().as_secs_f64()
     );
     assert!(took < Duration::from_secs(60));
+    let events = tokio::task::spawn_blocking(|| follower.join().unwrap()).await.unwrap();
+    assert_eq!((events.iter().filter(|e| *e == "page").count(), events.last().map(String::as_str)), (6, Some("done")));
+    // One who waits is told, not only at the next look, which is 15 s later.
+    let id = stand.app.insert("after", &crate::common::pdf::pages(1)).await;
+    let (waits, over) = tokio::join!(
+        async { (ask(&stand, &url, &format!("/api/v1/documents/{id}?wait=25")).await, Instant::now()) },
+        async { (stand.app.finished(id).await.0, Instant::now()) },
+    );
+    assert_eq!((waits.0, over.0.as_str()), (Some(200), "done"));
+    assert!(waits.1.saturating_duration_since(over.1) < Duration::from_secs(5));
     let spent = "select count(*) from job_attempts where outcome not in ('done', 'handed back')";
     assert_eq!(stand.app.count(spent).await, 0);
 }

@@ -1,24 +1,25 @@
-//! `GET /api/v1/documents/{id}/export`: results as other tools read them.
+//! `GET /api/v1/documents/{id}/export`: results as other tools read them, written while they are sent.
 
 mod coco;
 mod hocr;
 mod labelme;
 mod pagexml;
+mod stream;
 mod table;
-
-use std::io::{Cursor, Write};
+mod zipped;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream::{StreamExt, once, try_unfold};
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 use utoipa::ToSchema;
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
 
+use self::stream::Export;
+use self::zipped::Zipped;
 use super::params::{Query, path};
 use super::problem::{Code, Problem, Result};
 use super::results::existing;
-use crate::api::State;
+use crate::api::{ANSWER, State};
+use crate::database::in_time;
 use crate::documents::{self, DocumentRow, FoundRow, PageRow};
 
 #[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -45,14 +46,48 @@ struct Results {
     complete: bool,
     classes: Vec<String>,
     pages: Vec<PageRow>,
-    found: Vec<FoundRow>,
 }
 
-/// A finished answer.
-struct File {
+/// Writes a file of one format, piece by piece.
+trait Writer {
+    fn begin(&mut self, _: &Results, _: &mut Vec<u8>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn page(&mut self, results: &Results, page: &PageRow, found: &[FoundRow], out: &mut Vec<u8>) -> anyhow::Result<()>;
+
+    fn end(&mut self, _: &Results, _: &mut Vec<u8>) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// How a file is made, and what it is called.
+struct Kind {
     content_type: &'static str,
     extension: &'static str,
-    bytes: Vec<u8>,
+    writer: Box<dyn Writer>,
+}
+
+impl Kind {
+    fn new(content_type: &'static str, extension: &'static str, writer: impl Writer + 'static) -> Self {
+        Self { content_type, extension, writer: Box::new(writer) }
+    }
+
+    /// Formats that know one page a file come in a ZIP, if it is not for one page.
+    fn of(format: Format, one_page: bool) -> Self {
+        match (format, one_page) {
+            (Format::Coco, _) => Self::new("application/json", "coco.json", coco::Coco::default()),
+            (Format::Csv, _) => Self::new("text/csv; charset=utf-8", "csv", table::Csv),
+            (Format::Jsonl, _) => Self::new("application/jsonl", "jsonl", table::JsonLines),
+            (Format::Hocr, _) => Self::new("text/html; charset=utf-8", "hocr.html", hocr::Hocr),
+            (Format::Labelme, true) => Self::new("application/json", "labelme.json", labelme::Labelme),
+            (Format::Pagexml, true) => Self::new("application/xml", "page.xml", pagexml::PageXml),
+            (Format::Labelme, false) => {
+                Self::new("application/zip", "labelme.zip", Zipped::new(labelme::Labelme, "json"))
+            }
+            (Format::Pagexml, false) => Self::new("application/zip", "page.zip", Zipped::new(pagexml::PageXml, "xml")),
+        }
+    }
 }
 
 /// Results in other tools' formats
@@ -81,78 +116,35 @@ pub async fn export(request: HttpRequest, state: web::Data<State>) -> Result<Htt
     let number: Option<i32> = query.number("page", 1, i32::MAX)?;
     query.done()?;
     let document = existing(&state, id).await?;
-    let _turn = state.exports.acquire().await.map_err(|e| Problem::new(Code::Internal, e.to_string()))?;
-    let shown = documents::shown(&state.pool, id).await?;
-    let results = Results {
-        document,
-        complete: shown.as_ref().is_some_and(|s| s.complete),
-        classes: shown.map(|s| s.classes).unwrap_or_default(),
-        pages: documents::pages(&state.pool, id, number).await?,
-        found: documents::found(&state.pool, id, number).await?,
-    };
+    let results = in_time(ANSWER, results(&state, document, number)).await?;
     if let (Some(n), None) = (number, results.pages.first()) {
         return Err(Problem::new(Code::NotFound, format!("Document {id} has no finished page {n}.")));
     }
     let complete = results.complete;
-    // Not on a thread that answers requests.
-    let written = web::block(move || write(&results, format, number.is_some())).await;
-    let internal = |e: &dyn std::fmt::Display| Problem::new(Code::Internal, e.to_string());
-    let file = written.map_err(|e| internal(&e))?.map_err(|e| internal(&e))?;
+    let Kind { content_type, extension, writer } = Kind::of(format, number.is_some());
+    let mut export = Export::new(state, results, writer);
+    let first = export.next().await.map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     let unfinished = if complete { "" } else { "unfinished." };
-    let disposition = format!("attachment; filename=\"document-{id}.{unfinished}{}\"", file.extension);
-    Ok(HttpResponse::Ok()
-        .content_type(file.content_type)
+    let disposition = format!("attachment; filename=\"document-{id}.{unfinished}{extension}\"");
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type(content_type)
         .insert_header(("Docreader-Results", if complete { "complete" } else { "unfinished" }))
-        .insert_header(("Content-Disposition", disposition))
-        .body(file.bytes))
-}
-
-fn write(results: &Results, format: Format, one_page: bool) -> anyhow::Result<File> {
-    let Results { document, complete, classes, pages, found } = results;
-    let file = |content_type, extension, bytes| File { content_type, extension, bytes };
-    Ok(match format {
-        Format::Coco => {
-            let coco = coco::coco(&document.title, *complete, classes, pages, found);
-            file("application/json", "coco.json", serde_json::to_vec(&coco)?)
-        }
-        Format::Csv => file("text/csv; charset=utf-8", "csv", table::csv(found).into()),
-        Format::Jsonl => file("application/jsonl", "jsonl", table::jsonl(document.id, found)?.into()),
-        Format::Hocr => file("text/html; charset=utf-8", "hocr.html", hocr::hocr(&document.title, pages, found).into()),
-        Format::Labelme => {
-            let json = |page: &PageRow, found: &[FoundRow]| Ok(serde_json::to_vec(&labelme::labelme(page, found))?);
-            by_page(results, one_page, ("application/json", "labelme.json", "labelme.zip"), json)?
-        }
-        Format::Pagexml => {
-            let time = document.finished_at.or(document.started_at).unwrap_or_else(OffsetDateTime::now_utc);
-            let xml = |page: &PageRow, found: &[FoundRow]| Ok(pagexml::pagexml(page, found, time).into());
-            by_page(results, one_page, ("application/xml", "page.xml", "page.zip"), xml)?
-        }
-    })
-}
-
-/// The file of one page, or a ZIP of all pages' files.
-fn by_page(
-    results: &Results,
-    one_page: bool,
-    (content_type, extension, zip_extension): (&'static str, &'static str, &'static str),
-    write: impl Fn(&PageRow, &[FoundRow]) -> anyhow::Result<Vec<u8>>,
-) -> anyhow::Result<File> {
-    let on = |page: &PageRow| on_page(&results.found, page.number);
-    if let (true, Some(page)) = (one_page, results.pages.first()) {
-        return Ok(File { content_type, extension, bytes: write(page, on(page))? });
+        .insert_header(("Content-Disposition", disposition));
+    let Some(first) = first else { return Ok(response.finish()) };
+    if export.is_over() {
+        return Ok(response.body(first));
     }
-    let mut zip = ZipWriter::new(Cursor::new(vec![]));
-    let suffix = extension.rsplit('.').next().unwrap_or(extension);
-    for page in &results.pages {
-        zip.start_file(format!("page-{}.{suffix}", page.number), SimpleFileOptions::default())?;
-        zip.write_all(&write(page, on(page))?)?;
-    }
-    Ok(File { content_type: "application/zip", extension: zip_extension, bytes: zip.finish()?.into_inner() })
+    let rest = try_unfold(export, async |mut export: Export| Ok(export.next().await?.map(|part| (part, export))));
+    Ok(response.streaming(once(async { Ok::<_, anyhow::Error>(first) }).chain(rest)))
 }
 
-/// A page's part of what was found, which goes by page.
-fn on_page(found: &[FoundRow], number: i32) -> &[FoundRow] {
-    let start = found.partition_point(|d| d.page < number);
-    let end = found.partition_point(|d| d.page <= number);
-    &found[start..end]
+/// All of one moment: a run that ends meanwhile changes nothing.
+async fn results(state: &State, document: DocumentRow, number: Option<i32>) -> sqlx::Result<Results> {
+    let mut snapshot = state.pool.begin_with("begin isolation level repeatable read, read only").await?;
+    let shown = documents::shown(&mut *snapshot, document.id).await?;
+    let pages = documents::pages(&mut *snapshot, document.id, number).await?;
+    snapshot.commit().await?;
+    let complete = shown.as_ref().is_some_and(|s| s.complete);
+    Ok(Results { document, complete, classes: shown.map(|s| s.classes).unwrap_or_default(), pages })
 }

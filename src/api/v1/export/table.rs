@@ -1,20 +1,34 @@
 //! One detection a line.
 
+use std::io::Write;
+
 use serde::Serialize;
 
-use crate::documents::FoundRow;
+use super::{Results, Writer};
+use crate::documents::{FoundRow, PageRow};
 
-pub fn csv(found: &[FoundRow]) -> String {
-    let mut text = "page,ordinal,label,score,x0_pt,y0_pt,x1_pt,y1_pt,x0_px,y0_px,x1_px,y1_px\r\n".to_owned();
-    for d in found {
-        // Labels come from a user's file.
-        let label = format!("\"{}\"", d.label.replace('"', "\"\""));
-        let numbers = [d.score, d.x0_pt, d.y0_pt, d.x1_pt, d.y1_pt, d.x0_px, d.y0_px, d.x1_px, d.y1_px];
-        let numbers = numbers.map(|n| n.to_string()).join(",");
-        text += &format!("{},{},{label},{numbers}\r\n", d.page, d.ordinal);
+pub struct Csv;
+
+impl Writer for Csv {
+    fn begin(&mut self, _: &Results, out: &mut Vec<u8>) -> anyhow::Result<()> {
+        Ok(write!(out, "page,ordinal,label,score,x0_pt,y0_pt,x1_pt,y1_pt,x0_px,y0_px,x1_px,y1_px\r\n")?)
     }
-    text
+
+    fn page(&mut self, _: &Results, _: &PageRow, found: &[FoundRow], out: &mut Vec<u8>) -> anyhow::Result<()> {
+        for d in found {
+            // Labels come from a user's file.
+            let label = d.label.replace('"', "\"\"");
+            write!(out, "{},{},\"{label}\"", d.page, d.ordinal)?;
+            for n in [d.score, d.x0_pt, d.y0_pt, d.x1_pt, d.y1_pt, d.x0_px, d.y0_px, d.x1_px, d.y1_px] {
+                write!(out, ",{n}")?;
+            }
+            write!(out, "\r\n")?;
+        }
+        Ok(())
+    }
 }
+
+pub struct JsonLines;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -29,22 +43,23 @@ struct Line<'a> {
     mask_rle: &'a Option<serde_json::Value>,
 }
 
-pub fn jsonl(document: i64, found: &[FoundRow]) -> serde_json::Result<String> {
-    let mut text = String::new();
-    for d in found {
-        let line = Line {
-            document,
-            page: d.page,
-            ordinal: d.ordinal,
-            class_id: d.class_id,
-            label: &d.label,
-            score: d.score,
-            box_pt: [d.x0_pt, d.y0_pt, d.x1_pt, d.y1_pt],
-            box_px: [d.x0_px, d.y0_px, d.x1_px, d.y1_px],
-            mask_rle: &d.mask_rle,
-        };
-        text += &serde_json::to_string(&line)?;
-        text.push('\n');
+impl Writer for JsonLines {
+    fn page(&mut self, results: &Results, _: &PageRow, found: &[FoundRow], out: &mut Vec<u8>) -> anyhow::Result<()> {
+        for d in found {
+            let line = Line {
+                document: results.document.id,
+                page: d.page,
+                ordinal: d.ordinal,
+                class_id: d.class_id,
+                label: &d.label,
+                score: d.score,
+                box_pt: [d.x0_pt, d.y0_pt, d.x1_pt, d.y1_pt],
+                box_px: [d.x0_px, d.y0_px, d.x1_px, d.y1_px],
+                mask_rle: &d.mask_rle,
+            };
+            serde_json::to_writer(&mut *out, &line)?;
+            out.push(b'\n');
+        }
+        Ok(())
     }
-    Ok(text)
 }
