@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use docreader::kernels::{Conv, Filters, Isa, Linear, Map, Options, Pool, Then, peak, split};
+use docreader::kernels::{Conv, FeatureMap, Filters, Isa, Linear, Options, PostOps, Workspace, peak, split};
 
 struct Case {
     name: &'static str,
@@ -51,7 +51,7 @@ fn main() {
     let ways: Vec<Way> = Way::all().filter(wanted).collect();
     println!("{:<26} {:<11} {:>8} {:>9} {:>7}", "layer", "", "ms", "GFLOP/s", "of peak");
     for case in CASES.iter().filter(|c| c.name.starts_with(filter)) {
-        let pool = Pool::default();
+        let pool = Workspace::default();
         let layers: Vec<_> = ways.iter().map(|way| (case.layer(way), case.maps(&pool, way))).collect();
         let mut best = vec![f64::MAX; layers.len()];
         let peaks: Vec<f64> = ways.iter().map(Way::peak).collect();
@@ -63,7 +63,7 @@ fn main() {
                 *best = best.min(by_crate());
             }
             for ((layer, (x, other)), best) in layers.iter().zip(&mut best) {
-                let add_to = other.as_ref().map(Map::duplicate);
+                let add_to = other.as_ref().map(FeatureMap::duplicate);
                 let before = pool.work();
                 let started = Instant::now();
                 drop(layer(x, add_to));
@@ -117,7 +117,7 @@ impl Way {
     }
 }
 
-type Layer = Box<dyn Fn(&Map, Option<Map>) -> Map>;
+type Layer = Box<dyn Fn(&FeatureMap, Option<FeatureMap>) -> FeatureMap>;
 
 impl Case {
     fn layer(&self, way: &Way) -> Layer {
@@ -132,7 +132,7 @@ impl Case {
         }
         let (weight, bias) = (take(output * input * kernel * kernel), take(output));
         let conv = Conv::new(options, &Filters { weight: &weight, bias: &bias, input, output, kernel, stride });
-        Box::new(move |x, add_to| conv.forward(x, Then { relu: true, add_to, split }))
+        Box::new(move |x, add_to| conv.forward(x, PostOps { relu: true, add_to, split }))
     }
 
     /// What layers that are plain products take the crate that candle multiplies with, in seconds, without a bias, an addition or a ReLU.
@@ -159,9 +159,9 @@ impl Case {
     }
 
     /// The layer's input, and what is added to its result.
-    fn maps(&self, pool: &Pool, way: &Way) -> (Map, Option<Map>) {
+    fn maps(&self, pool: &Workspace, way: &Way) -> (FeatureMap, Option<FeatureMap>) {
         let (count, height, width) = self.size;
-        let fill = |mut map: Map| {
+        let fill = |mut map: FeatureMap| {
             map.data_mut().iter_mut().zip(values()).for_each(|(to, v)| *to = v);
             if way.split && self.kernel > 0 { split(&map, way.options).unwrap_or(map) } else { map }
         };

@@ -6,8 +6,8 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
 
+use super::backpressure::{Gate, ReadPause};
 use super::client::Client;
-use super::gate::{Gate, Hold};
 use super::{ANSWER, State};
 use crate::database::in_time;
 use crate::documents::{self, Scope};
@@ -57,7 +57,7 @@ pub async fn admit(state: &State, request: &HttpRequest, policy: Policy) -> sqlx
 }
 
 /// Keeps the request's body from being read; nothing outside this server.
-pub fn hold(request: &HttpRequest) -> Option<Hold> {
+pub fn hold(request: &HttpRequest) -> Option<ReadPause> {
     request.conn_data::<Gate>().map(Gate::hold)
 }
 

@@ -1,13 +1,13 @@
 //! The REST API.
 
+mod admission;
 mod auth;
+mod backpressure;
 mod client;
 mod create;
 mod form;
-mod gate;
 mod health;
 mod insert;
-mod limits;
 mod receive;
 mod server;
 mod v1;
@@ -18,10 +18,10 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
+pub use self::admission::Limits;
+use self::admission::{Rate, Uploads};
 pub use self::auth::Policy;
 use self::create::Listings;
-pub use self::limits::Limits;
-use self::limits::{Rate, Uploads};
 pub use self::server::{Listening, start};
 use self::v1::{EventHub, Together};
 use crate::outbound::Outbound;

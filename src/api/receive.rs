@@ -14,8 +14,8 @@ use actix_web::web::{Bytes, Payload};
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::State;
+use super::backpressure::{Gate, Meter};
 use super::form::{FileField, Form, TitleField};
-use super::gate::{Gate, Meter};
 use crate::documents::{self, FileName, FileNameError};
 use crate::storage::{StorageError, UploadError};
 
@@ -31,7 +31,7 @@ const MAX_OTHERS: usize = 100;
 pub const MAX_FIELDS: usize = 2_621_440;
 
 #[derive(Debug, thiserror::Error)]
-pub enum ReceiveError {
+pub enum IntakeError {
     #[error("Multipart form parse error - {0}")]
     Multipart(String),
     #[error("The request's body broke off: {0}")]
@@ -59,16 +59,16 @@ pub enum ReceiveError {
 }
 
 /// Reads a body that is no multipart form.
-pub async fn read_body(payload: Payload) -> Result<Vec<u8>, ReceiveError> {
-    tokio::time::timeout(SMALL_BODY, read_patiently(payload)).await.unwrap_or(Err(ReceiveError::TooSlow))
+pub async fn read_body(payload: Payload) -> Result<Vec<u8>, IntakeError> {
+    tokio::time::timeout(SMALL_BODY, read_patiently(payload)).await.unwrap_or(Err(IntakeError::TooSlow))
 }
 
-async fn read_patiently(payload: Payload) -> Result<Vec<u8>, ReceiveError> {
+async fn read_patiently(payload: Payload) -> Result<Vec<u8>, IntakeError> {
     let mut body = vec![];
-    let mut chunks = pin!(patient(payload, |e| ReceiveError::BrokeOff(e.to_string())));
+    let mut chunks = pin!(with_idle_timeout(payload, |e| IntakeError::BrokeOff(e.to_string())));
     while let Some(chunk) = chunks.try_next().await? {
         if body.len() + chunk.len() > MAX_FIELDS {
-            return Err(ReceiveError::FieldsTooLarge);
+            return Err(IntakeError::FieldsTooLarge);
         }
         body.extend_from_slice(&chunk);
     }
@@ -85,12 +85,12 @@ pub struct MultipartBody {
 
 impl MultipartBody {
     /// `limit` is what the whole body may have, in bytes.
-    pub fn new(request: &HttpRequest, payload: Payload, limit: u64) -> Result<Self, ReceiveError> {
+    pub fn new(request: &HttpRequest, payload: Payload, limit: u64) -> Result<Self, IntakeError> {
         let headers = request.headers();
         check_boundary(headers)?;
         let said = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if said.is_some_and(|length| length > limit) {
-            return Err(ReceiveError::FileTooLarge { limit });
+            return Err(IntakeError::FileTooLarge { limit });
         }
         let end = Rc::new(Cell::new(None));
         let body = watch(payload, limit, request.conn_data::<Gate>().map(Gate::meter), end.clone());
@@ -149,11 +149,11 @@ fn watch(
 }
 
 /// What Django says of a Content-Type without a usable boundary.
-fn check_boundary(headers: &HeaderMap) -> Result<(), ReceiveError> {
+fn check_boundary(headers: &HeaderMap) -> Result<(), IntakeError> {
     let bytes = headers.get(CONTENT_TYPE).map_or(&b""[..], |v| v.as_bytes());
     if !bytes.is_ascii() {
         let latin1: String = bytes.iter().map(|&b| char::from(b)).collect();
-        return Err(ReceiveError::Multipart(format!("Invalid non-ASCII Content-Type in multipart: {latin1}")));
+        return Err(IntakeError::Multipart(format!("Invalid non-ASCII Content-Type in multipart: {latin1}")));
     }
     let text = String::from_utf8_lossy(bytes);
     let boundary = text.split(';').skip(1).find_map(|p| {
@@ -164,11 +164,11 @@ fn check_boundary(headers: &HeaderMap) -> Result<(), ReceiveError> {
         |b: &str| (1..=201).contains(&b.len()) && b.bytes().all(|c| (b' '..=b'~').contains(&c)) && !b.ends_with(' ');
     match boundary.as_deref() {
         Some(boundary) if valid(boundary) => Ok(()),
-        other => Err(ReceiveError::Multipart(format!("Invalid boundary in multipart: {}", other.unwrap_or("None")))),
+        other => Err(IntakeError::Multipart(format!("Invalid boundary in multipart: {}", other.unwrap_or("None")))),
     }
 }
 
-impl ReceiveError {
+impl IntakeError {
     /// Seconds after which another try has a chance, where waiting helps.
     pub fn retry_after(&self) -> Option<u32> {
         match self {
@@ -181,19 +181,19 @@ impl ReceiveError {
 
 impl State {
     /// Reads all parts of a multipart form. What was stored is in `form` even when an error ends the reading.
-    pub async fn receive(&self, body: MultipartBody, form: &mut Form) -> Result<(), ReceiveError> {
+    pub async fn receive(&self, body: MultipartBody, form: &mut Form) -> Result<(), IntakeError> {
         let MultipartBody { multipart, end, limit } = body;
         match (self.receive_parts(multipart, form).await, end.get()) {
-            (Err(ReceiveError::BrokeOff(_)), Some(End::Whole)) => Ok(()),
-            (Err(ReceiveError::BrokeOff(_)), Some(End::TooLarge)) => Err(ReceiveError::FileTooLarge { limit }),
-            (Err(ReceiveError::BrokeOff(_)), Some(End::TooSlow)) => Err(ReceiveError::TooSlow),
+            (Err(IntakeError::BrokeOff(_)), Some(End::Whole)) => Ok(()),
+            (Err(IntakeError::BrokeOff(_)), Some(End::TooLarge)) => Err(IntakeError::FileTooLarge { limit }),
+            (Err(IntakeError::BrokeOff(_)), Some(End::TooSlow)) => Err(IntakeError::TooSlow),
             (result, _) => result,
         }
     }
 
-    async fn receive_parts(&self, multipart: Multipart, form: &mut Form) -> Result<(), ReceiveError> {
+    async fn receive_parts(&self, multipart: Multipart, form: &mut Form) -> Result<(), IntakeError> {
         let mut budget = MAX_FIELDS;
-        let mut fields = pin!(patient(multipart, broke_off));
+        let mut fields = pin!(with_idle_timeout(multipart, broke_off));
         while let Some(field) = fields.try_next().await? {
             let name = field.name().unwrap_or_default().to_owned();
             let sent = field.content_disposition().and_then(|d| d.get_filename()).unwrap_or_default().to_owned();
@@ -228,7 +228,7 @@ impl State {
         Ok(())
     }
 
-    async fn receive_file(&self, sent: &str, field: Field, form: &mut Form) -> Result<(), ReceiveError> {
+    async fn receive_file(&self, sent: &str, field: Field, form: &mut Form) -> Result<(), IntakeError> {
         let name = match FileName::parse(sent) {
             Ok(name) => name,
             Err(FileNameError::Missing) => return drain(field).await.map(|_| ()),
@@ -242,7 +242,7 @@ impl State {
         let content_type =
             field.content_type().map_or("application/octet-stream".to_owned(), |t| t.essence_str().to_owned());
         let (key, _) = self.reserve(&name).await?;
-        let stream = pin!(patient(field, broke_off));
+        let stream = pin!(with_idle_timeout(field, broke_off));
         let stored = self.storage.put_stream(&key, &content_type, self.settings.max_upload, stream).await;
         match stored {
             Ok(upload) => {
@@ -258,7 +258,7 @@ impl State {
             Err(error) => {
                 self.remove(&key).await;
                 Err(match error {
-                    UploadError::TooLarge { limit } => ReceiveError::FileTooLarge { limit },
+                    UploadError::TooLarge { limit } => IntakeError::FileTooLarge { limit },
                     UploadError::Storage(e) => e.into(),
                     UploadError::Sender(e) => e,
                 })
@@ -267,33 +267,33 @@ impl State {
     }
 }
 
-fn broke_off(error: MultipartError) -> ReceiveError {
-    ReceiveError::BrokeOff(error.to_string())
+fn broke_off(error: MultipartError) -> IntakeError {
+    IntakeError::BrokeOff(error.to_string())
 }
 
 /// The same stream, ended with an error when nothing comes for too long.
-fn patient<T, E>(
+fn with_idle_timeout<T, E>(
     stream: impl Stream<Item = Result<T, E>>,
-    error: fn(E) -> ReceiveError,
-) -> impl Stream<Item = Result<T, ReceiveError>> {
+    error: fn(E) -> IntakeError,
+) -> impl Stream<Item = Result<T, IntakeError>> {
     let stream = Box::pin(stream);
     futures_util::stream::unfold(stream, move |mut stream| async move {
         match tokio::time::timeout(IDLE, stream.next()).await {
             Ok(None) => None,
             Ok(Some(item)) => Some((item.map_err(error), stream)),
-            Err(_) => Some((Err(ReceiveError::Idle), stream)),
+            Err(_) => Some((Err(IntakeError::Idle), stream)),
         }
     })
 }
 
 /// A field's text, also when it breaks off, and how it ended.
-async fn text(field: Field, budget: &mut usize) -> Result<(String, Result<(), ReceiveError>), ReceiveError> {
+async fn text(field: Field, budget: &mut usize) -> Result<(String, Result<(), IntakeError>), IntakeError> {
     let mut bytes = vec![];
-    let mut chunks = pin!(patient(field, broke_off));
+    let mut chunks = pin!(with_idle_timeout(field, broke_off));
     let end = loop {
         match chunks.try_next().await {
             Ok(Some(chunk)) => {
-                *budget = budget.checked_sub(chunk.len()).ok_or(ReceiveError::FieldsTooLarge)?;
+                *budget = budget.checked_sub(chunk.len()).ok_or(IntakeError::FieldsTooLarge)?;
                 bytes.extend_from_slice(&chunk);
             }
             Ok(None) => break Ok(()),
@@ -304,6 +304,6 @@ async fn text(field: Field, budget: &mut usize) -> Result<(String, Result<(), Re
 }
 
 /// Reads a field to its end and says how many bytes it had.
-async fn drain(field: Field) -> Result<usize, ReceiveError> {
-    patient(field, broke_off).try_fold(0, |sum, chunk| async move { Ok(sum + chunk.len()) }).await
+async fn drain(field: Field) -> Result<usize, IntakeError> {
+    with_idle_timeout(field, broke_off).try_fold(0, |sum, chunk| async move { Ok(sum + chunk.len()) }).await
 }

@@ -16,9 +16,9 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::{Rate, Uploads};
+use super::backpressure::Gated;
 use super::create::Listings;
-use super::gate::Gated;
-use super::limits::{Rate, Uploads};
 use super::v1::{EventHub, EventListener, Together};
 use super::{ServerSettings, State, create, health, v1};
 use crate::outbound::Outbound;

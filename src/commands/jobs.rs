@@ -10,7 +10,7 @@ use time::macros::format_description;
 use super::{stop_on_signal, table};
 use crate::config::{DatabaseArgs, KeepArgs};
 use crate::documents::{self, Changed};
-use crate::queue::{self, Which};
+use crate::queue::{self, JobFilter};
 
 #[derive(Debug, Subcommand)]
 pub enum JobsCommand {
@@ -37,7 +37,7 @@ pub enum JobsCommand {
 #[derive(Debug, Args)]
 pub struct ListArgs {
     #[arg(long, value_enum, default_value = "live")]
-    state: Which,
+    state: JobFilter,
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: i64,
     #[command(flatten)]
@@ -141,7 +141,7 @@ async fn show(pool: &PgPool, id: i64) -> anyhow::Result<()> {
     if let Some(error) = document.error {
         println!("{error}");
     }
-    print!("\n{}", jobs(pool, Which::All, Some(id), 100).await?);
+    print!("\n{}", jobs(pool, JobFilter::All, Some(id), 100).await?);
     let rows: Vec<_> = (queue::attempts(pool, id).await?.into_iter())
         .map(|a| {
             let took = a.started_at.map(|s| seconds((a.ended_at - s).as_seconds_f64())).unwrap_or_default();
@@ -152,7 +152,7 @@ async fn show(pool: &PgPool, id: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn jobs(pool: &PgPool, which: Which, document: Option<i64>, limit: i64) -> anyhow::Result<String> {
+async fn jobs(pool: &PgPool, which: JobFilter, document: Option<i64>, limit: i64) -> anyhow::Result<String> {
     let rows: Vec<_> = (queue::jobs(pool, which, document, limit).await?.into_iter())
         .map(|j| {
             vec![
@@ -206,7 +206,7 @@ async fn watch(pool: &PgPool) -> anyhow::Result<()> {
             health.scheduled,
             health.webhooks,
             workers(pool).await?,
-            jobs(pool, Which::Live, None, 30).await?
+            jobs(pool, JobFilter::Live, None, 30).await?
         );
         let mut out = std::io::stdout().lock();
         if out.is_terminal() {

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{ModelArgs, OutboundArgs, RenderArgs};
 use crate::pipeline::PipelineSettings;
-use crate::queue::{Keep, WorkerSettings};
+use crate::queue::{Retention, WorkerSettings};
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Keeping the queue small")]
@@ -21,9 +21,9 @@ pub struct KeepArgs {
 }
 
 impl KeepArgs {
-    pub fn keep(&self) -> Keep {
+    pub fn keep(&self) -> Retention {
         let hours = |h: u64| Duration::from_secs(h.saturating_mul(3600).min(3600 * 24 * 365 * 100));
-        Keep { done: hours(self.keep_done_hours), dead: hours(self.keep_dead_hours) }
+        Retention { done: hours(self.keep_done_hours), dead: hours(self.keep_dead_hours) }
     }
 }
 

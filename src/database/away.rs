@@ -8,7 +8,7 @@ pub(super) const DIRECT: &str =
     "give the address of PostgreSQL itself: docreader needs LISTEN and locks of its own, and keeps few connections";
 
 /// Between two looks for a database that is away.
-const PAUSE: Duration = Duration::from_secs(1);
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// Whether the database was away: no connection, a connection that broke, a server that starts, stops or has no connection left.
 pub fn is_away(error: &sqlx::Error) -> bool {
@@ -43,6 +43,6 @@ pub(super) fn explain(error: &sqlx::Error) -> Option<String> {
 /// Returns when the database answers.
 pub async fn wait_for(pool: &PgPool) {
     while sqlx::query("select 1").execute(pool).await.is_err() {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RECONNECT_DELAY).await;
     }
 }

@@ -9,7 +9,7 @@ use super::{PING, in_time, pool};
 
 /// A connection on which nothing is heard for so long is asked whether it lives.
 const SILENCE: Duration = Duration::from_secs(15);
-const PAUSE: Duration = Duration::from_secs(1);
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// Calls `heard` with the payload of each notification of a channel, and with `None` whenever some may have been missed: at the
 /// start, and after each time that the connection was lost. Goes on until it is dropped.
@@ -22,7 +22,7 @@ pub async fn listen(options: &PgConnectOptions, channel: &str, mut heard: impl F
             tracing::warn!(%error, channel, "notifications are not heard; connecting again");
             told = true;
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RECONNECT_DELAY).await;
     }
 }
 

@@ -44,7 +44,7 @@ pub enum Saved {
 
 /// A job that a worker has.
 #[derive(Debug, Clone)]
-pub struct Hold {
+pub struct JobLease {
     pub job: String,
     pub worker: String,
     /// There will be no other.
@@ -54,7 +54,7 @@ pub struct Hold {
 /// Where a page belongs.
 #[derive(Debug, Clone, Copy)]
 pub struct PageOf<'a> {
-    pub hold: &'a Hold,
+    pub hold: &'a JobLease,
     pub document_id: i64,
     pub model_id: i64,
     pub run: i32,

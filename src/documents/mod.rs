@@ -10,13 +10,13 @@ mod file_name;
 mod list;
 mod model;
 mod page_range;
+mod processing;
 mod result;
 mod search;
 mod title;
 mod token;
 mod transaction;
 mod upload;
-mod work;
 
 pub use audit::{
     DocumentKey, document_is_there, document_keys, jobs_without_document, jobs_without_worker, passing_keys,
@@ -24,17 +24,19 @@ pub use audit::{
 };
 pub use change::{Again, Changed, cancel, delete, forget_garbage, garbage, reprocess, retry, take_garbage};
 pub use delivery::{Attempted, Delivery, Message, deliveries, message, record_attempt};
-pub use detection::{DetectionRow, Hold, PageFailure, PageOf, PageResult, Saved, save_failed_page, save_page};
+pub use detection::{DetectionRow, JobLease, PageFailure, PageOf, PageResult, Saved, save_failed_page, save_page};
 pub use document::{NewDocument, NewFile, Options, Status, insert};
 pub use event::{CHANNEL, Event, events_after};
 pub use file_name::{FileName, FileNameError};
 pub use list::{Cursor, Filter, Listed, Part, list_after, search};
 pub use model::{ModelRow, RegisteredModel, model_is_known, models};
 pub use page_range::{PageRange, PageRangeError};
+pub use processing::{
+    Chunk, Claim, PageCounts, claim, enqueue_chunk, fail, finish, release, set_digest, set_page_count,
+};
 pub use result::{FailedPage, FoundRow, PageRow, Shown, failed_pages, found, found_on, pages, shown};
 pub use search::{DocumentRow, by_idempotency_key, get, waiting_reach};
 pub use title::{Title, TitleError};
 pub use token::{Access, Scope, TokenRow, access, create_token, revoke_token, tokens};
 pub use transaction::begin;
 pub use upload::{Upload, expire_uploads, forget_upload, object_is_taken, open_upload, reserve_key};
-pub use work::{Chunk, Claim, Counted, claim, enqueue_chunk, fail, finish, release, set_digest, set_page_count};

@@ -1,34 +1,34 @@
 //! Convolutions as matrix products: 1 × 1 and fully connected layers read a map as the matrix that it is, others reach its pixels by pointers.
 
 use super::amx;
-use super::fetch::{Fetch, LINE};
-use super::gemm::{ROWS, Tail, Tile, run};
-use super::map::{Buffer, Map, memory};
+use super::gemm::{Epilogue, MR, Tile, run};
+use super::map::{Buffer, FeatureMap, memory};
+use super::matmul::matmul;
 use super::packed::{NEAR_ROWS, Packed};
 use super::parallel::{Shared, for_each, threads};
-use super::product::product;
+use super::prefetch::{Fetch, LINE};
 use super::simd::{Isa, fence};
 use super::winograd::Winograd;
 
 /// What a convolution does besides, while its results are at hand.
 #[derive(Debug, Default)]
-pub struct Then {
+pub struct PostOps {
     pub relu: bool,
     /// A map of the result's shape to which the result is added, before the ReLU, and which it becomes.
-    pub add_to: Option<Map>,
+    pub add_to: Option<FeatureMap>,
     /// Hands the result on split into bf16 as AMX's tiles read it, which saves the next layer on tiles that work; for layers on tiles only.
     pub split: bool,
 }
 
-impl Then {
+impl PostOps {
     pub fn relu() -> Self {
         Self { relu: true, ..Self::default() }
     }
 }
 
-/// The map as layers with these options hand it on if [`Then::split`]; none where they are not on tiles.
-pub fn split(x: &Map, options: Options) -> Option<Map> {
-    match options.isa.there() {
+/// The map as layers with these options hand it on if [`PostOps::split`]; none where they are not on tiles.
+pub fn split(x: &FeatureMap, options: Options) -> Option<FeatureMap> {
+    match options.isa.assert_available() {
         Isa::Amx => {
             let form = options.form();
             let mut out = x.pool().map_of(Some(form), (x.count, x.height, x.width), x.channels);
@@ -65,8 +65,8 @@ pub struct Options {
 }
 
 impl Options {
-    pub(super) fn form(self) -> amx::Form {
-        amx::Form::of(self.bf16)
+    pub(super) fn form(self) -> amx::Bf16Layout {
+        amx::Bf16Layout::of(self.bf16)
     }
 }
 
@@ -90,7 +90,7 @@ impl Conv {
     /// # Panics
     /// If the filters' lengths are not those of their shape.
     pub fn new(options: Options, filters: &Filters<'_>) -> Self {
-        let isa = options.isa.there();
+        let isa = options.isa.assert_available();
         let Filters { weight, bias, input, output, kernel, stride } = *filters;
         assert_eq!(weight.len(), output * input * kernel * kernel);
         assert!(bias.len() == output || bias.is_empty());
@@ -114,7 +114,7 @@ impl Conv {
     ///
     /// # Panics
     /// If the map has other channels, or the one to add to another shape.
-    pub fn forward(&self, x: &Map, then: Then) -> Map {
+    pub fn forward(&self, x: &FeatureMap, then: PostOps) -> FeatureMap {
         assert_eq!(x.channels, self.input, "channels");
         let size = |side: usize| (side + 2 * (self.kernel / 2) - self.kernel) / self.stride + 1;
         let (height, width) = (size(x.height), size(x.width));
@@ -123,19 +123,19 @@ impl Conv {
         let mut out = then.add_to.unwrap_or_else(|| x.pool().map_of(form, (x.count, height, width), self.output));
         assert_eq!((out.count, out.height, out.width, out.channels), (x.count, height, width, self.output), "shape");
         assert_eq!(out.form.is_some(), then.split, "split");
-        let tail = Tail::of(&out, &self.bias, add, then.relu);
+        let tail = Epilogue::of(&out, &self.bias, add, then.relu);
         out.pool().count_work(out.pixels() * self.output * self.input * self.kernel * self.kernel);
         match &self.weights {
             Weights::Winograd(winograd) => winograd.run(x, &mut out, tail),
             Weights::Tiles(conv) => conv.run(x, &mut out, tail),
-            Weights::Plain(packed, _) if self.kernel == 1 && self.stride == 1 => product(x, packed, &mut out, tail),
-            Weights::Plain(packed, zeros) => self.reach(x, packed, zeros, &mut out, tail),
+            Weights::Plain(packed, _) if self.kernel == 1 && self.stride == 1 => matmul(x, packed, &mut out, tail),
+            Weights::Plain(packed, zeros) => self.forward_indirect(x, packed, zeros, &mut out, tail),
         }
         out
     }
 
     /// What its tiles multiply, if it is on tiles.
-    fn form(&self) -> Option<amx::Form> {
+    fn form(&self) -> Option<amx::Bf16Layout> {
         match &self.weights {
             Weights::Tiles(conv) => Some(conv.form()),
             _ => None,
@@ -143,7 +143,7 @@ impl Conv {
     }
 
     /// Whether it is on tiles, which take split maps and may make them.
-    pub fn is_on_tiles(&self) -> bool {
+    pub fn uses_amx(&self) -> bool {
         self.form().is_some()
     }
 
@@ -153,7 +153,7 @@ impl Conv {
     }
 
     /// Tiles of output pixels, each with a pointer to an input pixel for each position of the filter.
-    fn reach(&self, x: &Map, packed: &Packed, zeros: &Buffer, out: &mut Map, tail: Tail) {
+    fn forward_indirect(&self, x: &FeatureMap, packed: &Packed, zeros: &Buffer, out: &mut FeatureMap, tail: Epilogue) {
         const TILES: usize = 16;
         let packed = packed.panels();
         let (kernel, stride, pad) = (self.kernel, self.stride, self.kernel / 2);
@@ -171,16 +171,16 @@ impl Conv {
             }
         };
         // A task's rows stay near while the filters' panels pass by.
-        let step = (rows / (threads() * 8)).clamp(ROWS, TILES * ROWS).next_multiple_of(ROWS);
+        let step = (rows / (threads() * 8)).clamp(MR, TILES * MR).next_multiple_of(MR);
         // Of narrow panels so many of the filter's positions at a time that their part of one stays in the first level cache.
         let group = if packed.isa.is_wide() { taps } else { (NEAR_ROWS / self.input.max(1)).clamp(1, taps) };
         let target = Shared::new(out.data_mut());
         for_each(rows.div_ceil(step), |task| {
             let (from, to) = (task * step, ((task + 1) * step).min(rows));
             let tiles: Vec<(usize, usize, Vec<*const f32>)> = (from..to)
-                .step_by(ROWS)
+                .step_by(MR)
                 .map(|row| {
-                    let count = ROWS.min(to - row);
+                    let count = MR.min(to - row);
                     let table = (0..taps).flat_map(|tap| (0..count).map(move |r| (tap, r)));
                     (row, count, table.map(|(tap, r)| pointer(row + r, tap)).collect())
                 })
@@ -253,7 +253,7 @@ impl Linear {
         bias: &[f32],
         at: impl Fn(usize, usize) -> f32 + Sync,
     ) -> Self {
-        let isa = options.isa.there();
+        let isa = options.isa.assert_available();
         let weights = match isa {
             Isa::Amx if amx::pays(input, output) => {
                 LinearWeights::Tiles(amx::Conv::linear(options.form(), input, output, at))
@@ -267,13 +267,13 @@ impl Linear {
     ///
     /// # Panics
     /// If the map has other channels.
-    pub fn forward(&self, x: &Map, relu: bool) -> Map {
+    pub fn forward(&self, x: &FeatureMap, relu: bool) -> FeatureMap {
         assert_eq!(x.channels, self.input, "inputs");
         let mut out = x.pool().map(x.count, x.height, x.width, self.output);
         out.pool().count_work(x.pixels() * self.input * self.output);
-        let tail = Tail::of(&out, &self.bias, false, relu);
+        let tail = Epilogue::of(&out, &self.bias, false, relu);
         match &self.weights {
-            LinearWeights::Plain(packed) => product(x, packed, &mut out, tail),
+            LinearWeights::Plain(packed) => matmul(x, packed, &mut out, tail),
             LinearWeights::Tiles(conv) => conv.run(x, &mut out, tail),
         }
         out

@@ -6,9 +6,9 @@
 
 use std::ptr::null;
 
-use super::fetch::{After, Fetch, Lines};
-use super::map::{Buffer, LARGE, Map};
+use super::map::{Buffer, FeatureMap, LARGE};
 use super::packed::Panels;
+use super::prefetch::{After, Fetch, Lines};
 #[cfg(target_arch = "aarch64")]
 use super::simd::Neon;
 #[cfg(target_arch = "x86_64")]
@@ -16,11 +16,11 @@ use super::simd::{Avx2, Avx512};
 use super::simd::{Isa, Portable, Simd};
 
 /// Rows of a tile.
-pub(super) const ROWS: usize = 6;
+pub(super) const MR: usize = 6;
 
 /// What happens to a tile's sums.
 #[derive(Clone, Copy)]
-pub(super) struct Tail {
+pub(super) struct Epilogue {
     /// Added to each row, or null.
     pub bias: *const f32,
     /// To be added to C instead of replacing it.
@@ -31,14 +31,14 @@ pub(super) struct Tail {
 }
 
 // SAFETY: its pointers are only read, by kernels whose callers vouch for them.
-unsafe impl Send for Tail {}
-unsafe impl Sync for Tail {}
+unsafe impl Send for Epilogue {}
+unsafe impl Sync for Epilogue {}
 
-impl Tail {
+impl Epilogue {
     pub const PLAIN: Self = Self { bias: null(), add: false, relu: false, stream: false };
 
     /// For all sums of a layer with this result: a large one goes past the caches, unless it is added to what is there.
-    pub fn of(out: &Map, bias: &Buffer, add: bool, relu: bool) -> Self {
+    pub fn of(out: &FeatureMap, bias: &Buffer, add: bool, relu: bool) -> Self {
         Self { bias: bias.as_ptr(), add, relu, stream: !add && size_of_val(out.words()) > LARGE }
     }
 
@@ -120,7 +120,7 @@ unsafe fn step<S: Simd, const M: usize, const V: usize>(
 
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "see below")]
-unsafe fn tile_body<S: Simd, const M: usize, const V: usize, const WIDTH: usize>(tile: Tile, tail: Tail) {
+unsafe fn tile_body<S: Simd, const M: usize, const V: usize, const WIDTH: usize>(tile: Tile, tail: Epilogue) {
     // SAFETY: the caller of `run` vouches for the pointers and the instruction set.
     unsafe {
         let Tile { taps, k: words, a, mut b, c, ldc, fetch } = tile;
@@ -164,31 +164,31 @@ unsafe fn tile_body<S: Simd, const M: usize, const V: usize, const WIDTH: usize>
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn tile_avx512<const M: usize, const V: usize>(tile: Tile, tail: Tail) {
+unsafe fn tile_avx512<const M: usize, const V: usize>(tile: Tile, tail: Epilogue) {
     // SAFETY: as for `run`, here and below.
     unsafe { tile_body::<Avx512, M, V, 64>(tile, tail) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile_avx2<const M: usize, const V: usize>(tile: Tile, tail: Tail) {
+unsafe fn tile_avx2<const M: usize, const V: usize>(tile: Tile, tail: Epilogue) {
     unsafe { tile_body::<Avx2, M, V, 16>(tile, tail) }
 }
 
 #[cfg(target_arch = "aarch64")]
-unsafe fn tile_neon<const M: usize, const V: usize>(tile: Tile, tail: Tail) {
+unsafe fn tile_neon<const M: usize, const V: usize>(tile: Tile, tail: Epilogue) {
     unsafe { tile_body::<Neon, M, V, 16>(tile, tail) }
 }
 
-unsafe fn tile_portable<const M: usize, const V: usize>(tile: Tile, tail: Tail) {
+unsafe fn tile_portable<const M: usize, const V: usize>(tile: Tile, tail: Epilogue) {
     unsafe { tile_body::<Portable, M, V, 8>(tile, tail) }
 }
 
-/// Computes a tile of 1 to [`ROWS`] rows and as many columns as its panel has.
+/// Computes a tile of 1 to [`MR`] rows and as many columns as its panel has.
 ///
 /// # Safety
 /// `tile`'s pointers are good for what it says, C's rows and the bias for `columns` values, and the processor has `isa`.
-pub(super) unsafe fn run(isa: Isa, rows: usize, columns: usize, tile: Tile, tail: Tail) {
+pub(super) unsafe fn run(isa: Isa, rows: usize, columns: usize, tile: Tile, tail: Epilogue) {
     macro_rules! each_row {
         ($kernel:ident, $($row:literal)*; $vectors:literal) => {
             match rows {
@@ -228,7 +228,7 @@ pub(super) unsafe fn block(
     b: Panels<'_>,
     after: After,
     (c, ldc): (*mut f32, usize),
-    tail: Tail,
+    tail: Epilogue,
 ) {
     let (first, count, k) = (panels.start, panels.len(), k1 - k0);
     // Panels outermost: a strip of B stays near while the rows pass by.
@@ -236,14 +236,14 @@ pub(super) unsafe fn block(
         let column = panel * b.width();
         let next = if panel < first + count - 1 { b.row(panel + 1, k0) } else { after.b };
         let fetch = Fetch::panel(&b, k, next).and_rows(after, (rows, k), (panel - first, count), (lda, ldc), column);
-        for row in (0..rows).step_by(ROWS) {
+        for row in (0..rows).step_by(MR) {
             // SAFETY: the caller vouches for the rows; unused pointers are not read.
             unsafe {
-                let table: [*const f32; ROWS] = std::array::from_fn(|r| a.wrapping_add((row + r) * lda + k0));
+                let table: [*const f32; MR] = std::array::from_fn(|r| a.wrapping_add((row + r) * lda + k0));
                 let c = c.add(row * ldc + column);
                 let tile = Tile { taps: 1, k, a: table.as_ptr(), b: b.row(panel, k0), c, ldc, fetch: fetch.of(row) };
                 let bias = if tail.bias.is_null() { null() } else { tail.bias.add(column) };
-                run(b.isa, ROWS.min(rows - row), b.columns(panel), tile, Tail { bias, ..tail });
+                run(b.isa, MR.min(rows - row), b.columns(panel), tile, Epilogue { bias, ..tail });
             }
         }
     }

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::amx::{self, Form};
+use super::amx::{self, Bf16Layout};
 use super::arena::Arena;
 use super::parallel::{Shared, for_each};
 
@@ -19,12 +19,12 @@ pub fn channel_stride(channels: usize) -> usize {
     channels.next_multiple_of(CHANNEL_ALIGN)
 }
 
-fn stride(form: Option<Form>, channels: usize) -> usize {
+fn stride(form: Option<Bf16Layout>, channels: usize) -> usize {
     form.map_or(channel_stride(channels), |form| amx::pixel(form, channels) / size_of::<f32>())
 }
 
 /// Values that a map of so many pixels takes in memory: of split ones the last tile reads beyond them.
-pub(super) fn memory(form: Option<Form>, pixels: usize, channels: usize) -> usize {
+pub(super) fn memory(form: Option<Bf16Layout>, pixels: usize, channels: usize) -> usize {
     (pixels + form.map_or(0, |_| amx::SIDE)) * stride(form, channels)
 }
 
@@ -140,41 +140,41 @@ pub(super) fn with_scratch<T>(len: usize, f: impl FnOnce(&mut Buffer) -> T) -> T
 
 /// Where maps come from and go back to. Clones share it.
 #[derive(Clone)]
-pub struct Pool(Arc<Shelf>);
+pub struct Workspace(Arc<Shelf>);
 
 struct Shelf {
     arena: Option<Arena>,
     work: AtomicU64,
 }
 
-impl Default for Pool {
+impl Default for Workspace {
     fn default() -> Self {
         Self(Arc::new(Shelf { arena: Arena::new(), work: AtomicU64::new(0) }))
     }
 }
 
-impl Pool {
+impl Workspace {
     /// Each map is an allocation of its own, so that a checker of memory sees its bounds.
     pub fn without_arena() -> Self {
         Self(Arc::new(Shelf { arena: None, work: AtomicU64::new(0) }))
     }
 
     /// A map of `count` images of `height` × `width` pixels; what is in it is left over from other maps.
-    pub fn map(&self, count: usize, height: usize, width: usize, channels: usize) -> Map {
+    pub fn map(&self, count: usize, height: usize, width: usize, channels: usize) -> FeatureMap {
         self.map_of(None, (count, height, width), channels)
     }
 
     /// The same for plain values, or for those that are split into a form.
     pub(super) fn map_of(
         &self,
-        form: Option<Form>,
+        form: Option<Bf16Layout>,
         (count, height, width): (usize, usize, usize),
         channels: usize,
-    ) -> Map {
+    ) -> FeatureMap {
         let len = memory(form, count * height * width, channels);
         let range = self.0.arena.as_ref().and_then(|arena| arena.take(len));
         let memory = range.map_or_else(|| Memory::Own(Buffer::zeroed(len)), Memory::Arena);
-        Map { count, height, width, channels, stride: stride(form, channels), form, memory, pool: self.clone() }
+        FeatureMap { count, height, width, channels, stride: stride(form, channels), form, memory, pool: self.clone() }
     }
 
     /// Multiplications and additions, in pairs, that the layers of these maps have asked for so far; Winograd's does fewer.
@@ -187,9 +187,9 @@ impl Pool {
     }
 }
 
-impl std::fmt::Debug for Pool {
+impl std::fmt::Debug for Workspace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Pool")
+        f.write_str("Workspace")
     }
 }
 
@@ -201,7 +201,7 @@ enum Memory {
 }
 
 /// Images of equal size, [count, height, width, channels]. A pixel's channels are followed by zeros, or anything finite, up to `stride`.
-pub struct Map {
+pub struct FeatureMap {
     pub count: usize,
     pub height: usize,
     pub width: usize,
@@ -209,12 +209,12 @@ pub struct Map {
     /// Values from one pixel to the next, or as many bytes.
     pub stride: usize,
     /// As tiles of this form read values; there are none of `data` then.
-    pub(super) form: Option<Form>,
+    pub(super) form: Option<Bf16Layout>,
     memory: Memory,
-    pool: Pool,
+    pool: Workspace,
 }
 
-impl Map {
+impl FeatureMap {
     pub fn pixels(&self) -> usize {
         self.count * self.height * self.width
     }
@@ -227,7 +227,7 @@ impl Map {
         }
     }
 
-    pub fn pool(&self) -> &Pool {
+    pub fn pool(&self) -> &Workspace {
         &self.pool
     }
 
@@ -284,7 +284,7 @@ impl Map {
     }
 }
 
-impl Drop for Map {
+impl Drop for FeatureMap {
     fn drop(&mut self) {
         if let (Memory::Arena(range), Some(arena)) = (&self.memory, &self.pool.0.arena) {
             arena.give_back(range.clone());
@@ -292,8 +292,8 @@ impl Drop for Map {
     }
 }
 
-impl std::fmt::Debug for Map {
+impl std::fmt::Debug for FeatureMap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Map [{}, {}, {}, {}]", self.count, self.height, self.width, self.channels)
+        write!(f, "FeatureMap [{}, {}, {}, {}]", self.count, self.height, self.width, self.channels)
     }
 }

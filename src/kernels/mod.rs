@@ -1,6 +1,6 @@
 //! The loops that the time goes into, for CPUs: convolutions as matrix products and by Winograd's transform, pooling, RoIAlign.
 //!
-//! Activations are channels last ([`Map`]), which is a matrix of pixels as it stands. Weights are packed, and transformed, once. Every layer
+//! Activations are channels last ([`FeatureMap`]), which is a matrix of pixels as it stands. Weights are packed, and transformed, once. Every layer
 //! runs on all of rayon's threads, in the best instruction set of the processor ([`Isa`]): AMX, AVX-512, AVX2 with FMA, NEON, or
 //! whatever the compiler makes of plain code. candle's operators serve GPUs, and are the reference in tests.
 #![cfg_attr(not(target_arch = "x86_64"), allow(unreachable_code, unused_variables, reason = "what is for AMX's tiles"))]
@@ -13,22 +13,22 @@ mod amx;
 mod arena;
 mod conv;
 mod dispatch;
-mod fetch;
 mod gemm;
 mod map;
+mod matmul;
 mod packed;
 mod parallel;
 mod peak;
-mod product;
+mod prefetch;
 mod resize;
 mod roi_align;
 mod simd;
 mod stem;
 mod winograd;
 
-pub use conv::{Conv, Filters, Linear, Options, Then, split};
+pub use conv::{Conv, Filters, Linear, Options, PostOps, split};
 pub use dispatch::vectorized;
-pub use map::{Map, Pool, channel_stride};
+pub use map::{FeatureMap, Workspace, channel_stride};
 pub use peak::peak;
 pub use resize::{add_upsampled, subsample};
 pub use roi_align::{RoiAlign, roi_align};

@@ -1,14 +1,14 @@
 //! `amx` for processors that have none: types without values, so nothing here is ever called.
 
 use super::conv::Filters;
-use super::gemm::Tail;
-use super::map::Map;
+use super::gemm::Epilogue;
+use super::map::FeatureMap;
 
 pub(super) const SIDE: usize = 32;
 pub(super) const STEP: usize = 32;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {}
+pub(super) enum Bf16Layout {}
 
 pub(super) enum Conv {}
 
@@ -20,44 +20,44 @@ pub(super) fn pays(_: usize, _: usize) -> bool {
 
 pub(super) unsafe fn chains(_: usize) {}
 
-pub(super) fn pixel(form: Form, _: usize) -> usize {
+pub(super) fn pixel(form: Bf16Layout, _: usize) -> usize {
     match form {}
 }
 
-pub(super) fn split_row(form: Form, _: &[f32], _: usize, _: &mut [f32], _: usize) {
+pub(super) fn split_row(form: Bf16Layout, _: &[f32], _: usize, _: &mut [f32], _: usize) {
     match form {}
 }
 
-impl Form {
+impl Bf16Layout {
     pub fn of(_: bool) -> Self {
         unreachable!("there are no tiles")
     }
 }
 
 impl Conv {
-    pub fn new(form: Form, _: &Filters<'_>) -> Self {
+    pub fn new(form: Bf16Layout, _: &Filters<'_>) -> Self {
         match form {}
     }
 
-    pub fn linear(form: Form, _: usize, _: usize, _: impl Fn(usize, usize) -> f32 + Sync) -> Self {
+    pub fn linear(form: Bf16Layout, _: usize, _: usize, _: impl Fn(usize, usize) -> f32 + Sync) -> Self {
         match form {}
     }
 
-    pub fn form(&self) -> Form {
+    pub fn form(&self) -> Bf16Layout {
         match *self {}
     }
 
-    pub fn run(&self, _: &Map, _: &mut Map, _: Tail) {
+    pub fn run(&self, _: &FeatureMap, _: &mut FeatureMap, _: Epilogue) {
         match *self {}
     }
 }
 
 impl Stem {
-    pub fn new(form: Form, _: usize, _: impl Fn(usize, usize) -> f32 + Sync) -> Self {
+    pub fn new(form: Bf16Layout, _: usize, _: impl Fn(usize, usize) -> f32 + Sync) -> Self {
         match form {}
     }
 
-    pub fn form(&self) -> Form {
+    pub fn form(&self) -> Bf16Layout {
         match *self {}
     }
 
@@ -69,7 +69,7 @@ impl Stem {
         match *self {}
     }
 
-    pub unsafe fn row(&self, _: *const u8, _: usize, _: (*mut f32, usize), _: Tail) {
+    pub unsafe fn row(&self, _: *const u8, _: usize, _: (*mut f32, usize), _: Epilogue) {
         match *self {}
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Packed {
 
 impl Packed {
     pub fn new(isa: Isa, k: usize, n: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
-        let width = isa.tile_width();
+        let width = isa.nr();
         let data = Buffer::of_chunks(Panels::values(isa, k, n), (k * width).max(1), |panel, data| {
             for (row, data) in data.chunks_exact_mut(width).enumerate() {
                 for (column, value) in (panel * width..n).zip(data) {
@@ -54,11 +54,11 @@ impl<'a> Panels<'a> {
 
     /// As how many values a matrix [k, n] is packed.
     pub fn values(isa: Isa, k: usize, n: usize) -> usize {
-        channel_stride(n).next_multiple_of(isa.tile_width()) * k
+        channel_stride(n).next_multiple_of(isa.nr()) * k
     }
 
     pub fn width(&self) -> usize {
-        self.isa.tile_width()
+        self.isa.nr()
     }
 
     pub fn count(&self) -> usize {

@@ -12,7 +12,7 @@ const STEPS: usize = 1_000_000;
 
 /// Multiplications and additions a second, in pairs, of all threads with operands in registers: the best of some tries.
 pub fn peak(isa: Isa) -> f64 {
-    let isa = isa.there();
+    let isa = isa.assert_available();
     if isa == Isa::Amx {
         let pairs = STEPS / 20 * amx::SIDE * amx::SIDE * amx::STEP;
         // SAFETY: the processor has it, here and below.

@@ -3,11 +3,11 @@
 use rayon::prelude::*;
 
 use super::dispatch::for_vectors;
-use super::map::Map;
+use super::map::FeatureMap;
 use super::simd::{Isa, Simd};
 
 /// A row of max-pooling with 3 × 3 at stride 2, of the three rows that it covers; at an edge a row may come twice. Pixels are `stride` values.
-pub(super) fn largest(isa: Isa, rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
+pub(super) fn max_pool_row(isa: Isa, rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
     assert!(stride.is_multiple_of(16) && rows.iter().all(|row| row.len() == rows[0].len()));
     assert!(!rows[0].is_empty() && out.len() / stride == (rows[0].len() / stride).div_ceil(2));
     // SAFETY: the lengths fit, and who names an instruction set has seen that it is there.
@@ -39,7 +39,7 @@ unsafe fn largest_body<S: Simd>(rows: [&[f32]; 3], stride: usize, out: &mut [f32
 }
 
 /// Every second pixel of every second row: max-pooling with a kernel of 1.
-pub fn subsample(x: &Map) -> Map {
+pub fn subsample(x: &FeatureMap) -> FeatureMap {
     let (height, width) = (x.height.div_ceil(2), x.width.div_ceil(2));
     let mut out = x.pool().map(x.count, height, width, x.channels);
     let (stride, source) = (x.stride, x.data());
@@ -52,7 +52,7 @@ pub fn subsample(x: &Map) -> Map {
 }
 
 /// Adds each pixel of the coarser map to the four that it covers, and halves the sum if `average`.
-pub fn add_upsampled(fine: &mut Map, coarse: &Map, average: bool) {
+pub fn add_upsampled(fine: &mut FeatureMap, coarse: &FeatureMap, average: bool) {
     let factor = if average { 0.5 } else { 1.0 };
     let (height, width, stride) = (fine.height, fine.width, fine.stride);
     assert!(coarse.stride == stride && coarse.height * 2 >= height && coarse.width * 2 >= width);

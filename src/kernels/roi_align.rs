@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, WithDType, bail}
 use rayon::prelude::*;
 
 use super::dispatch::for_vectors;
-use super::map::Map;
+use super::map::FeatureMap;
 use super::simd::{Isa, Simd};
 
 /// Pools `rois` from a feature map [H, W, C] into [N, R, R, C].
@@ -41,8 +41,8 @@ impl CustomOp1 for RoiAlign {
 ///
 /// # Panics
 /// If the maps' channels differ, or there are fewer images than rows.
-pub fn roi_align(isa: Isa, feature: &Map, op: &RoiAlign, rows: &[usize], out: &mut Map) {
-    let isa = isa.there();
+pub fn roi_align(isa: Isa, feature: &FeatureMap, op: &RoiAlign, rows: &[usize], out: &mut FeatureMap) {
+    let isa = isa.assert_available();
     assert!(feature.stride == out.stride && (out.height, out.width) == (op.resolution, op.resolution));
     let of = Feature { data: feature.data(), height: feature.height, width: feature.width, channels: feature.stride };
     let per_roi = (op.resolution * op.resolution * out.stride).max(1);

@@ -61,7 +61,7 @@ impl Isa {
     ///
     /// # Panics
     /// If this processor has it not: kernels made for it would be no instructions of it.
-    pub(super) fn there(self) -> Self {
+    pub(super) fn assert_available(self) -> Self {
         assert!(Self::available().contains(&self), "this processor has no {}", self.name());
         self
     }
@@ -87,11 +87,11 @@ impl Isa {
 
     /// Whether tiles are so wide that what passes by them comes from the second level cache, else from the first.
     pub(super) fn is_wide(self) -> bool {
-        self.tile_width() == 64
+        self.nr() == 64
     }
 
     /// Columns of a tile.
-    pub(super) fn tile_width(self) -> usize {
+    pub(super) fn nr(self) -> usize {
         match self {
             Self::Amx | Self::Avx512 => 64,
             Self::Avx2 | Self::Neon => 16,

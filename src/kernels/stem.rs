@@ -9,12 +9,12 @@ use rayon::prelude::*;
 
 use super::amx;
 use super::conv::{Filters, Options};
-use super::fetch::Lines;
-use super::gemm::{ROWS, Tail, Tile, run};
-use super::map::{Buffer, Map, Pool, channel_stride, with_scratch};
+use super::gemm::{Epilogue, MR, Tile, run};
+use super::map::{Buffer, FeatureMap, Workspace, channel_stride, with_scratch};
 use super::packed::Packed;
 use super::parallel::{Shared, for_each};
-use super::resize::largest;
+use super::prefetch::Lines;
+use super::resize::max_pool_row;
 use super::simd::Isa;
 
 pub(super) const KERNEL: usize = 7;
@@ -32,12 +32,12 @@ pub struct Image {
     height: usize,
     width: usize,
     /// A row of the image is a pixel of this.
-    data: Map,
+    data: FeatureMap,
 }
 
 impl Image {
     /// All zero.
-    pub fn new(pool: &Pool, height: usize, width: usize) -> Self {
+    pub fn new(pool: &Workspace, height: usize, width: usize) -> Self {
         let mut data = pool.map(1, height + 2 * BORDER, 1, (width + 2 * BORDER) * CHANNELS);
         data.data_mut().fill(0.0);
         Self { height, width, data }
@@ -49,7 +49,7 @@ impl Image {
     }
 
     /// What it lies in.
-    pub fn map(&self) -> &Map {
+    pub fn map(&self) -> &FeatureMap {
         &self.data
     }
 
@@ -84,15 +84,15 @@ impl Stem {
             let (y, x, c) = (k / VALUES, k / CHANNELS % KERNEL, k % CHANNELS);
             weight[((o * CHANNELS + c) * KERNEL + y) * KERNEL + x]
         };
-        let weights = match options.isa.there() {
+        let weights = match options.isa.assert_available() {
             Isa::Amx if amx::pays(amx::SIDE, output) => Weights::Tiles(amx::Stem::new(options.form(), output, at)),
             isa => Weights::Plain(Packed::new(isa, KERNEL * VALUES, output, at)),
         };
         Self { isa: options.isa, output, bias: Buffer::of_channels(output, bias), weights }
     }
 
-    /// [H, W, 3] → [1, H/4, W/4, output], `split` as in [`super::Then`].
-    pub fn forward(&self, image: &Image, split: bool) -> Map {
+    /// [H, W, 3] → [1, H/4, W/4, output], `split` as in [`super::PostOps`].
+    pub fn forward(&self, image: &Image, split: bool) -> FeatureMap {
         let (height, width) = (image.height.div_ceil(STRIDE), image.width.div_ceil(STRIDE));
         let form = self.form().filter(|_| split);
         let mut out = image.data.pool().map_of(form, (1, height.div_ceil(2), width.div_ceil(2)), self.output);
@@ -122,9 +122,9 @@ impl Stem {
                     // SAFETY: rows of the result are this task's alone.
                     let to = unsafe { std::slice::from_raw_parts_mut(target.at(y * length).get(), length) };
                     match form {
-                        None => largest(self.isa, rows, stride, to),
+                        None => max_pool_row(self.isa, rows, stride, to),
                         Some(form) => {
-                            largest(self.isa, rows, stride, pooled);
+                            max_pool_row(self.isa, rows, stride, pooled);
                             amx::split_row(form, pooled, stride, to, to_stride);
                         }
                     }
@@ -134,15 +134,15 @@ impl Stem {
         out
     }
 
-    fn form(&self) -> Option<amx::Form> {
+    fn form(&self) -> Option<amx::Bf16Layout> {
         match &self.weights {
             Weights::Plain(_) => None,
             Weights::Tiles(stem) => Some(stem.form()),
         }
     }
 
-    /// As [`super::Conv::is_on_tiles`].
-    pub fn is_on_tiles(&self) -> bool {
+    /// As [`super::Conv::uses_amx`].
+    pub fn uses_amx(&self) -> bool {
         self.form().is_some()
     }
 
@@ -171,7 +171,7 @@ impl Stem {
 
     /// A row of the convolution, which is number `at` of those that `lines` were prepared for.
     fn row(&self, image: &Image, row: usize, at: usize, lines: &[f32], out: &mut [f32], stride: usize) {
-        let tail = Tail { bias: self.bias.as_ptr(), relu: true, ..Tail::PLAIN };
+        let tail = Epilogue { bias: self.bias.as_ptr(), relu: true, ..Epilogue::PLAIN };
         let width = out.len() / stride;
         match &self.weights {
             Weights::Plain(weights) => plain_row(weights, image, row, out, stride, tail),
@@ -184,25 +184,25 @@ impl Stem {
     }
 }
 
-fn plain_row(weights: &Packed, image: &Image, y: usize, out: &mut [f32], stride: usize, tail: Tail) {
+fn plain_row(weights: &Packed, image: &Image, y: usize, out: &mut [f32], stride: usize, tail: Epilogue) {
     /// Tiles that a panel of the weights stays near for.
     const TILES: usize = 8;
     let weights = weights.panels();
     let (line, source) = (image.data.stride, image.data.data());
-    for (x, out) in out.chunks_mut(TILES * ROWS * stride).enumerate() {
+    for (x, out) in out.chunks_mut(TILES * MR * stride).enumerate() {
         let pixels = out.len() / stride;
-        let mut tables = [[null(); KERNEL * ROWS]; TILES];
-        for (tile, table) in tables.iter_mut().enumerate().take(pixels.div_ceil(ROWS)) {
-            let count = ROWS.min(pixels - tile * ROWS);
+        let mut tables = [[null(); KERNEL * MR]; TILES];
+        for (tile, table) in tables.iter_mut().enumerate().take(pixels.div_ceil(MR)) {
+            let count = MR.min(pixels - tile * MR);
             for (tap, r) in (0..KERNEL).flat_map(|tap| (0..count).map(move |r| (tap, r))) {
-                let pixel = (x * TILES + tile) * ROWS + r;
+                let pixel = (x * TILES + tile) * MR + r;
                 let at = (y * STRIDE + tap) * line + pixel * STRIDE * CHANNELS;
                 table[tap * count + r] = source[at..][..VALUES].as_ptr();
             }
         }
         for panel in 0..weights.count() {
             let column = panel * weights.width();
-            for (out, table) in out.chunks_mut(ROWS * stride).zip(&tables) {
+            for (out, table) in out.chunks_mut(MR * stride).zip(&tables) {
                 // SAFETY: each pointer is good for 21 values, the panel has 147 rows, and `out` has as many pixels as the table is for.
                 unsafe {
                     let (b, c) = (weights.row(panel, 0), out.as_mut_ptr().add(column));

@@ -6,10 +6,10 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use super::Detector;
-use super::page::{Wanted, Work};
-use super::share::Share;
+use super::chunk_plan::ChunkPlan;
+use super::page::{JobContext, Wanted};
 use super::source::SourceFile;
-use crate::documents::{self, Chunk, Claim, Counted, Hold, RegisteredModel};
+use crate::documents::{self, Chunk, Claim, JobLease, PageCounts, RegisteredModel};
 use crate::outbound::Outbound;
 use crate::render::{RenderError, Renderer};
 use crate::storage::Storage;
@@ -29,7 +29,7 @@ pub enum JobError {
     /// The fault of a server that a client named, or of a slow machine: worth another attempt, and if that was the last, the
     /// document's owner is told why.
     #[error("{message}")]
-    Elsewhere { code: &'static str, message: String },
+    External { code: &'static str, message: String },
     /// The surroundings' fault: worth another attempt.
     #[error("{0:#}")]
     Transient(#[from] anyhow::Error),
@@ -78,7 +78,7 @@ impl Pipeline {
         &self,
         document_id: i64,
         chunk: Option<Chunk>,
-        hold: &Hold,
+        hold: &JobLease,
         stop: &CancellationToken,
     ) -> Result<Processed, JobError> {
         let claim = documents::claim(&self.pool, document_id, self.model.id, chunk).await.map_err(transient)?;
@@ -97,7 +97,7 @@ impl Pipeline {
             Some(share) => share,
             None => self.count(document_id, &claim, pdf.pages()).await?,
         };
-        let work = Work { document_id, hold, claim: &claim, file: file.path(), stop };
+        let work = JobContext { document_id, hold, claim: &claim, file: file.path(), stop };
         if self.pages(work, &mut pdf, share.pages, &mut processed).await? == Wanted::No {
             return Ok(processed);
         }
@@ -106,16 +106,16 @@ impl Pipeline {
     }
 
     /// Notes what a document's file was found to be.
-    async fn count(&self, document_id: i64, claim: &Claim, pages_in_file: u32) -> Result<Share, JobError> {
-        let counted = Counted { pages_in_file, chunk_pages: self.settings.chunk_pages };
-        let wanted = Share::of(claim, counted)?.wanted;
+    async fn count(&self, document_id: i64, claim: &Claim, pages_in_file: u32) -> Result<ChunkPlan, JobError> {
+        let counted = PageCounts { pages_in_file, chunk_pages: self.settings.chunk_pages };
+        let wanted = ChunkPlan::of(claim, counted)?.wanted;
         documents::set_page_count(&self.pool, document_id, counted, wanted).await.map_err(transient)?;
         self.share(document_id, claim, counted).await
     }
 
     /// This job's pages; from here on another worker can take the next ones.
-    async fn share(&self, document_id: i64, claim: &Claim, counted: Counted) -> Result<Share, JobError> {
-        let share = Share::of(claim, counted)?;
+    async fn share(&self, document_id: i64, claim: &Claim, counted: PageCounts) -> Result<ChunkPlan, JobError> {
+        let share = ChunkPlan::of(claim, counted)?;
         if let Some(next) = share.next {
             documents::enqueue_chunk(&self.pool, document_id, &self.model.name, next).await.map_err(transient)?;
         }

@@ -2,19 +2,19 @@
 
 mod analysis;
 mod audit;
-mod courier;
+mod chunk_plan;
 mod detector;
 mod document;
 mod garbage;
 mod overlay;
 mod page;
 mod png;
-mod share;
 mod source;
+mod webhook_sender;
 
 pub use analysis::{Analysis, Crop, analyze};
 pub use audit::{Finding, audit};
-pub use courier::Courier;
 pub use detector::{DetectError, Detector};
 pub use document::{JobError, Pipeline, PipelineSettings, Processed};
 pub use garbage::{remove_garbage, sweep};
+pub use webhook_sender::Courier;

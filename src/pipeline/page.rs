@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::detector::DetectError;
 use super::document::{JobError, Pipeline, Processed, render_error, transient};
 use super::{Analysis, analyze};
-use crate::documents::{self, Claim, DetectionRow, Hold, PageFailure, PageOf, PageResult, Saved};
+use crate::documents::{self, Claim, DetectionRow, JobLease, PageFailure, PageOf, PageResult, Saved};
 use crate::rcnn::{self, Detection};
 use crate::render::{PageImage, PdfDocument};
 use crate::storage::{ObjectKey, page_prefix};
@@ -21,9 +21,9 @@ const LAST_PAGE: Duration = Duration::from_secs(6);
 
 /// What is to be done, and for whom.
 #[derive(Clone, Copy)]
-pub(super) struct Work<'a> {
+pub(super) struct JobContext<'a> {
     pub document_id: i64,
-    pub hold: &'a Hold,
+    pub hold: &'a JobLease,
     pub claim: &'a Claim,
     /// The document's file.
     pub file: &'a Path,
@@ -65,7 +65,7 @@ impl Pipeline {
     /// Takes pages, but for those that are finished, through the three stages. Whatever goes wrong, what was detected before is recorded.
     pub(super) async fn pages(
         &self,
-        work: Work<'_>,
+        work: JobContext<'_>,
         pdf: &mut PdfDocument,
         numbers: Vec<u32>,
         processed: &mut Processed,
@@ -115,7 +115,7 @@ impl Pipeline {
         })
     }
 
-    async fn render(&self, work: Work<'_>, pdf: &mut PdfDocument, number: u32) -> Result<Rendered, JobError> {
+    async fn render(&self, work: JobContext<'_>, pdf: &mut PdfDocument, number: u32) -> Result<Rendered, JobError> {
         tracing::info!("Running for page {number} of {}", pdf.pages());
         let started = Instant::now();
         let picture = match pdf.render(number, self.settings.zoom).await {
@@ -134,7 +134,7 @@ impl Pipeline {
     }
 
     /// Within the time that a page may take, and within seconds when the worker is to stop.
-    async fn detect(&self, work: Work<'_>, page: Rendered) -> Result<Detected, JobError> {
+    async fn detect(&self, work: JobContext<'_>, page: Rendered) -> Result<Detected, JobError> {
         let Rendered { number, picture, took: render_time } = page;
         let started = Instant::now();
         let outcome = match picture {
@@ -146,7 +146,7 @@ impl Pipeline {
 
     async fn find(
         &self,
-        work: Work<'_>,
+        work: JobContext<'_>,
         number: u32,
         picture: &Picture,
     ) -> Result<Result<Vec<Detection>, PageFailure>, JobError> {
@@ -174,12 +174,12 @@ impl Pipeline {
         // A machine may be slow for a while, so it is the page's fault only in the end. A model that hangs would fail the next pages, too.
         match work.hold.last_attempt && !self.detector.hangs() {
             true => Ok(Err(PageFailure { code, message })),
-            false => Err(JobError::Elsewhere { code, message }),
+            false => Err(JobError::External { code, message }),
         }
     }
 
     /// Cuts, encodes, uploads and records, or records why not; `None` if the document is no longer wanted.
-    async fn finish(&self, work: Work<'_>, detected: Detected) -> Result<Option<Finished>, JobError> {
+    async fn finish(&self, work: JobContext<'_>, detected: Detected) -> Result<Option<Finished>, JobError> {
         let Detected { number, outcome, render_time, detect_time } = detected;
         let of = PageOf {
             hold: work.hold,

@@ -104,7 +104,7 @@ fn fetch_error(error: FetchError) -> JobError {
     match error {
         FetchError::Disk(e) => transient(e),
         e if e.is_permanent() => JobError::Permanent { code, message },
-        _ => JobError::Elsewhere { code, message },
+        _ => JobError::External { code, message },
     }
 }
 

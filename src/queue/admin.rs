@@ -25,7 +25,7 @@ pub struct JobRow {
 
 /// Which jobs are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Which {
+pub enum JobFilter {
     /// Waiting and running
     Live,
     /// Running
@@ -37,13 +37,13 @@ pub enum Which {
 }
 
 /// Jobs in the order in which they are taken; those that have ended with the last first.
-pub async fn jobs(pool: &PgPool, which: Which, document_id: Option<i64>, limit: i64) -> sqlx::Result<Vec<JobRow>> {
+pub async fn jobs(pool: &PgPool, which: JobFilter, document_id: Option<i64>, limit: i64) -> sqlx::Result<Vec<JobRow>> {
     let which = match which {
-        Which::Live => "live",
-        Which::Running => "runs",
-        Which::Dead => "dead",
-        Which::Done => "done",
-        Which::All => "all",
+        JobFilter::Live => "live",
+        JobFilter::Running => "runs",
+        JobFilter::Dead => "dead",
+        JobFilter::Done => "done",
+        JobFilter::All => "all",
     };
     sqlx::query_as!(
         JobRow,
@@ -128,13 +128,13 @@ const BATCH: i32 = 5000;
 
 /// How long jobs are kept that have ended.
 #[derive(Debug, Clone, Copy)]
-pub struct Keep {
+pub struct Retention {
     pub done: Duration,
     pub dead: Duration,
 }
 
 /// Removes jobs that ended long ago; how many that were.
-pub async fn prune(pool: &PgPool, keep: Keep) -> sqlx::Result<u64> {
+pub async fn prune(pool: &PgPool, keep: Retention) -> sqlx::Result<u64> {
     let mut total = 0;
     loop {
         let removed = sqlx::query_scalar!(

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use super::DocumentJob;
 use super::worker::Context;
 use crate::database::{self, is_away};
-use crate::documents::{self, Hold};
+use crate::documents::{self, JobLease};
 use crate::pipeline::{JobError, Processed};
 use crate::storage::StorageError;
 
@@ -38,7 +38,7 @@ pub(super) async fn handle(
 ) -> Result<Processed, BoxDynError> {
     let id = job.document_id;
     let last_attempt = attempt.current() >= DocumentJob::MAX_ATTEMPTS;
-    let hold = Hold { job: task.to_string(), worker: context.run.name.clone(), last_attempt };
+    let hold = JobLease { job: task.to_string(), worker: context.run.name.clone(), last_attempt };
     // apalis catches panics too, but leaves their jobs marked as running.
     let outcome = AssertUnwindSafe(context.pipeline.run(id, job.chunk, &hold, &context.run.stop)).catch_unwind().await;
     let outcome =
@@ -69,13 +69,13 @@ fn judge(context: &Context, id: i64, attempt: usize, outcome: Result<Processed, 
             let told = AbortError::new(JobError::Permanent { code, message: message.clone() });
             (Note::Failed { code, message }, Err(told.into()))
         }
-        Err(JobError::Elsewhere { code, message }) => {
+        Err(JobError::External { code, message }) => {
             tracing::warn!(document = id, attempt, code, reason = message, "attempt failed");
             let note = match attempt >= DocumentJob::MAX_ATTEMPTS {
                 true => Note::Failed { code, message: message.clone() },
                 false => Note::Released,
             };
-            (note, Err(JobError::Elsewhere { code, message }.into()))
+            (note, Err(JobError::External { code, message }.into()))
         }
         Err(JobError::Transient(error)) if attempt >= DocumentJob::MAX_ATTEMPTS => {
             tracing::error!(document = id, attempt, error = format!("{error:#}"), "document given up");
@@ -93,7 +93,13 @@ fn judge(context: &Context, id: i64, attempt: usize, outcome: Result<Processed, 
 
 /// Where the database or the bucket is away, it was no attempt at the document. The job is kept meanwhile: others would fare no better
 /// with it.
-async fn surroundings_failed(context: &Context, hold: &Hold, id: i64, attempt: usize, error: anyhow::Error) -> Verdict {
+async fn surroundings_failed(
+    context: &Context,
+    hold: &JobLease,
+    id: i64,
+    attempt: usize,
+    error: anyhow::Error,
+) -> Verdict {
     let database = error.chain().any(|cause| cause.downcast_ref().is_some_and(is_away));
     let bucket = error.chain().any(|cause| cause.downcast_ref().is_some_and(StorageError::is_away));
     let away = database || bucket || context.pipeline.storage.check().await.is_err();
@@ -115,7 +121,7 @@ async fn surroundings_failed(context: &Context, hold: &Hold, id: i64, attempt: u
 }
 
 /// Writes what is to be noted, as soon as the database answers; a worker that is to stop leaves it to the next one.
-async fn write(context: &Context, hold: &Hold, id: i64, note: Note) -> sqlx::Result<()> {
+async fn write(context: &Context, hold: &JobLease, id: i64, note: Note) -> sqlx::Result<()> {
     let pool = &context.pipeline.pool;
     loop {
         let written = match &note {

@@ -10,7 +10,7 @@ mod wakes;
 mod webhooks;
 mod worker;
 
-pub use admin::{AttemptRow, JobRow, Keep, Which, WorkerRow, attempts, jobs, pause, prune, resume, workers};
+pub use admin::{AttemptRow, JobFilter, JobRow, Retention, WorkerRow, attempts, jobs, pause, prune, resume, workers};
 pub use health::{QueueHealth, Standing, health, position, standings};
 pub use job::{DocumentJob, WebhookJob};
 pub use worker::{WorkerSettings, work};

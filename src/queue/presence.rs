@@ -19,9 +19,9 @@ use crate::database::{self, in_time};
 
 /// As in `reap_workers`.
 const LOCK_CLASS: i32 = 1_685_283_428;
-const WORD: Duration = Duration::from_secs(2);
-const CUT: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(500);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+const RECONNECT_DELAY: Duration = Duration::from_millis(500);
 /// For PostgreSQL to end our lost connection, which has our lock.
 const GHOST: Duration = Duration::from_secs(3);
 
@@ -133,20 +133,20 @@ impl Words {
                 told = true;
             }
             if self.identity.borrow().is_some() && stop.is_cancelled() {
-                let signed_off = tokio::time::timeout(WORD, self.sign_off()).await;
+                let signed_off = tokio::time::timeout(HEARTBEAT_INTERVAL, self.sign_off()).await;
                 if !matches!(signed_off, Ok(Ok(()))) {
                     tracing::debug!("this worker could not sign off");
                 }
             }
-            let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
+            let _ = tokio::time::timeout(RECONNECT_DELAY, stop.cancelled()).await;
         }
     }
 
     /// Holds the lock and says so, until something goes wrong.
     async fn stay(&mut self, told: &mut bool) -> sqlx::Result<Infallible> {
-        let mut connection = database::listener(&self.options, Wakes::CHANNEL, CUT).await?;
+        let mut connection = database::listener(&self.options, Wakes::CHANNEL, HEARTBEAT_TIMEOUT).await?;
         let mut known = match self.id() {
-            Some(id) => in_time(CUT, lock_again(&mut connection, id)).await?,
+            Some(id) => in_time(HEARTBEAT_TIMEOUT, lock_again(&mut connection, id)).await?,
             None => false,
         };
         self.wakes.wake(None);
@@ -168,7 +168,7 @@ impl Words {
 
     /// Until the next word is due: the last is a while ago, or there is news.
     async fn rest(&mut self, connection: &mut PgListener) -> sqlx::Result<()> {
-        let until = Instant::now() + WORD;
+        let until = Instant::now() + HEARTBEAT_INTERVAL;
         loop {
             tokio::select! {
                 _ = self.workers.changed() => return Ok(()),
@@ -188,7 +188,7 @@ impl Words {
         let own: Vec<String> = workers.iter().filter(|name| name.starts_with(&prefix)).cloned().collect();
         let said = sqlx::query_scalar!(r#"select say_word($1, $2) as "alive!""#, id, &own);
         // On a line that is cut nothing fails by itself.
-        let alive = in_time(CUT, said.fetch_one(connection)).await?;
+        let alive = in_time(HEARTBEAT_TIMEOUT, said.fetch_one(connection)).await?;
         if alive {
             self.known.send_replace(workers);
         }
@@ -203,7 +203,7 @@ impl Words {
             earlier.lost.cancel();
         }
         let signing = insert(connection, &self.model, earlier.map(|i| i.id));
-        let id = in_time(CUT, signing).await?;
+        let id = in_time(HEARTBEAT_TIMEOUT, signing).await?;
         self.identity.send_replace(Some(Identity { id, lost: CancellationToken::new() }));
         Ok(())
     }

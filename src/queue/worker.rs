@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::handle::handle;
 use super::presence::Presence;
 use super::wakes::Wakes;
-use super::{DocumentJob, Keep, WebhookJob, prune, reaper, webhooks};
+use super::{DocumentJob, Retention, WebhookJob, prune, reaper, webhooks};
 use crate::database;
 use crate::pipeline::{self, Courier, Pipeline};
 
@@ -37,7 +37,7 @@ pub struct WorkerSettings {
     pub max_documents: Option<usize>,
     /// Bytes of resident memory after a document that end the process.
     pub max_memory: Option<u64>,
-    pub keep: Keep,
+    pub keep: Retention,
     /// To the database, for taking and reporting jobs.
     pub queue_connections: u32,
 }
@@ -156,7 +156,7 @@ where
 }
 
 /// Now and then removes the objects that deletions had to leave, and jobs that ended long ago.
-async fn sweep(pipeline: Arc<Pipeline>, keep: Keep, stop: CancellationToken) {
+async fn sweep(pipeline: Arc<Pipeline>, keep: Retention, stop: CancellationToken) {
     while tokio::time::timeout(SWEEP, stop.cancelled()).await.is_err() {
         if let Err(error) = pipeline::sweep(&pipeline.pool, &pipeline.storage).await {
             tracing::warn!(error = format!("{error:#}"), "objects of deleted documents could not be removed");

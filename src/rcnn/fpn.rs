@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 use super::config::{FuseType, ModelConfig};
 use super::layers::{Conv, ConvSpec, Norm};
 use super::resnet::{Convert, ResNet};
-use super::{Error, Result, Stop, go_on};
+use super::{Error, Result, Stop, check_cancelled};
 
 /// The input's sides must be multiples of this, in pixels.
 pub const SIZE_DIVISIBILITY: usize = 32;
@@ -59,7 +59,7 @@ impl Fpn {
                     merged = (merged / 2.0)?;
                 }
             }
-            go_on(stop)?;
+            check_cancelled(stop)?;
             features.insert(0, self.output[level].forward(&merged)?);
             above = Some(merged);
         }

@@ -45,7 +45,7 @@ impl ModelInput {
 pub(super) fn image_for_cpu(
     image: &RgbImage,
     config: &Config,
-    pool: &kernels::Pool,
+    pool: &kernels::Workspace,
 ) -> Result<(kernels::Image, (usize, usize))> {
     let resized = resize(image, config)?;
     let (width, height) = (resized.width() as usize, resized.height() as usize);

@@ -31,7 +31,6 @@ mod device;
 mod error;
 mod fpn;
 pub mod image_input;
-mod ink;
 mod layers;
 pub mod mask;
 mod model;
@@ -41,6 +40,7 @@ mod resample;
 mod resnet;
 mod roi_heads;
 mod rpn;
+mod snap_to_ink;
 mod summary;
 
 pub use cpu::{Dtype, Memory};
@@ -59,6 +59,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Asked between layers: whether a prediction is to end.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
-fn go_on(stop: Stop<'_>) -> Result<()> {
+fn check_cancelled(stop: Stop<'_>) -> Result<()> {
     if stop() { Err(Error::Stopped) } else { Ok(()) }
 }

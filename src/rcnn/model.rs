@@ -21,7 +21,7 @@ use super::cuda::{self, Cuda};
 use super::device::{Device, GpuInfo};
 use super::mask::{self, Rle};
 use super::network::{Network, Output};
-use super::{Error, Result, Stop, ink};
+use super::{Error, Result, Stop, snap_to_ink};
 
 /// The files that weights may be in, in the order in which they are looked for.
 const WEIGHTS: [&str; 3] = ["model.safetensors", "model_final.safetensors", "model_final.pth"];
@@ -269,7 +269,7 @@ impl Model {
         if !self.snap_to_ink {
             return detections;
         }
-        let detections = ink::snap(image, detections);
+        let detections = snap_to_ink::snap(image, detections);
         mark("ink");
         detections
     }

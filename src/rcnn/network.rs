@@ -10,7 +10,7 @@ use super::image_input::ModelInput;
 use super::resnet::Convert;
 use super::roi_heads::{BoxHead, Instances, MaskHead};
 use super::rpn::Rpn;
-use super::{Result, Stop, go_on};
+use super::{Result, Stop, check_cancelled};
 
 #[derive(Debug)]
 pub struct Network {
@@ -55,7 +55,7 @@ impl Network {
     fn detect(&self, features: &[Tensor], size: (usize, usize), threshold: f32, stop: Stop<'_>) -> Result<Instances> {
         let proposals = self.rpn.forward(features, size.0, size.1, stop)?;
         let pooled = self.box_head.pooler.forward(features, &proposals.boxes)?;
-        go_on(stop)?;
+        check_cancelled(stop)?;
         let (logits, deltas) = self.box_head.forward(&pooled)?;
         self.box_head.select(&proposals, &logits, &deltas, size, threshold)
     }

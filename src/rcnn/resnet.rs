@@ -5,7 +5,7 @@ use candle_nn::VarBuilder;
 
 use super::config::Resnets;
 use super::layers::{Conv, ConvSpec, Norm};
-use super::{Error, Result, Stop, go_on};
+use super::{Error, Result, Stop, check_cancelled};
 
 /// Stem (stride 4) and stages res2 to res5 (strides 4 to 32).
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl ResNet {
         let mut features = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
             for block in stage {
-                go_on(stop)?;
+                check_cancelled(stop)?;
                 x = block.forward(&x)?;
             }
             features.push(x.clone());

@@ -9,7 +9,7 @@ use super::config::{Config, ModelConfig, RoiMaskHead};
 use super::layers::{Conv, ConvSpec, Norm};
 use super::pooler::Pooler;
 use super::rpn::Proposals;
-use super::{Error, Result, Stop, go_on};
+use super::{Error, Result, Stop, check_cancelled};
 
 /// How many RoIs the mask head takes at once; it bounds the memory that its 28 × 28 maps take.
 pub(super) const MASK_CHUNK: usize = 32;
@@ -32,7 +32,7 @@ pub struct BoxHead {
     pub(super) selection: Selection,
 }
 
-/// Which of the box head's answers are reported.
+/// Which of the box head's predictions are reported.
 #[derive(Debug)]
 pub(super) struct Selection {
     pub num_classes: usize,
@@ -180,7 +180,7 @@ impl MaskHead {
     pub fn forward(&self, features: &[Tensor], instances: &Instances, stop: Stop<'_>) -> Result<Vec<Vec<f32>>> {
         let mut masks = Vec::with_capacity(instances.boxes.len());
         for (boxes, classes) in instances.boxes.chunks(MASK_CHUNK).zip(instances.classes.chunks(MASK_CHUNK)) {
-            go_on(stop)?;
+            check_cancelled(stop)?;
             let mut x = self.pooler.forward(features, boxes)?;
             for conv in &self.convs {
                 x = conv.forward(&x)?.relu()?;

@@ -8,7 +8,7 @@ use super::boxes::{Box2, Candidate, apply_deltas, batched_nms, clip};
 use super::config::ModelConfig;
 use super::fpn::STRIDES;
 use super::layers::{Conv, ConvSpec, Norm};
-use super::{Error, Result, Stop, go_on};
+use super::{Error, Result, Stop, check_cancelled};
 
 /// Class-agnostic regions in pixels of the resized image, best first, with their objectness logits.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +30,7 @@ pub(super) struct RpnHead {
     pub anchor_deltas: Conv,
 }
 
-/// Anchors, and what becomes of the head's answers.
+/// Anchors, and what becomes of the head's predictions.
 #[derive(Debug)]
 pub(super) struct RpnDecoder {
     pub anchors: Vec<LevelAnchors>,
@@ -75,7 +75,7 @@ impl Rpn {
     pub fn forward(&self, features: &[Tensor], width: usize, height: usize, stop: Stop<'_>) -> Result<Proposals> {
         let mut candidates = vec![];
         for (level, feature) in features.iter().enumerate() {
-            go_on(stop)?;
+            check_cancelled(stop)?;
             let x = self.head.conv.forward(feature)?.relu()?;
             let logits = self.head.objectness_logits.forward(&x)?;
             let deltas = self.head.anchor_deltas.forward(&x)?;

@@ -59,7 +59,9 @@ async fn large_ones_are_sent_bit_by_bit() {
     let hocr = export(&api, "hocr").await.text().await.unwrap();
     assert_eq!(hocr.matches("class=\"ocr_page\"").count() as i64, PAGES);
     assert!(hocr.contains("<title>Large &amp; &lt;larger&gt;</title>") && hocr.ends_with("</body></html>\n"));
-    for (format, last, expected) in [("labelme", "page-1500.json", "\"shapes\""), ("pagexml", "page-1500.xml", "<Coords ")] {
+    for (format, last, expected) in
+        [("labelme", "page-1500.json", "\"shapes\""), ("pagexml", "page-1500.xml", "<Coords ")]
+    {
         let bytes = export(&api, format).await.bytes().await.unwrap();
         let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
         assert_eq!(zip.len() as i64, PAGES);

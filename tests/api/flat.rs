@@ -150,7 +150,8 @@ async fn old_events_come_at_once() {
         .execute(&app.pool)
         .await
         .unwrap();
-    let keep = docreader::queue::Keep { done: Duration::from_secs(7 * 86_400), dead: Duration::from_secs(30 * 86_400) };
+    let keep =
+        docreader::queue::Retention { done: Duration::from_secs(7 * 86_400), dead: Duration::from_secs(30 * 86_400) };
     docreader::queue::prune(&app.pool, keep).await.unwrap();
     let kinds: Vec<String> = sqlx::query_scalar("select kind from document_events").fetch_all(&app.pool).await.unwrap();
     assert_eq!(kinds, ["done"]);

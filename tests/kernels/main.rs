@@ -1,6 +1,6 @@
 //! Every kernel against plain loops in f64, over random shapes, in each instruction set that this processor has.
 
-use docreader::kernels::{self, Conv, Filters, Image, Isa, Linear, Map, Options, Pool, Stem, Then};
+use docreader::kernels::{self, Conv, FeatureMap, Filters, Image, Isa, Linear, Options, PostOps, Stem, Workspace};
 use rayon::prelude::*;
 
 /// What f32 may lose, relative to the largest sum.
@@ -12,8 +12,8 @@ const WINOGRAD: f64 = 4e-5;
 const BF16: f64 = 4e-3;
 
 /// For scripts/check-memory.sh, maps that a checker sees the bounds of.
-fn pool() -> Pool {
-    if std::env::var_os("WITHOUT_ARENA").is_some() { Pool::without_arena() } else { Pool::default() }
+fn pool() -> Workspace {
+    if std::env::var_os("WITHOUT_ARENA").is_some() { Workspace::without_arena() } else { Workspace::default() }
 }
 
 /// All instruction sets of this processor; for an emulator, one (`ONLY=avx512`, scripts/check-avx512.sh).
@@ -52,19 +52,19 @@ impl Random {
     }
 
     /// A map of random values, also in the padding of its channels.
-    fn map(&mut self, pool: &Pool, count: usize, height: usize, width: usize, channels: usize) -> Map {
+    fn map(&mut self, pool: &Workspace, count: usize, height: usize, width: usize, channels: usize) -> FeatureMap {
         let mut map = pool.map(count, height, width, channels);
         map.data_mut().iter_mut().for_each(|v| *v = self.value());
         map
     }
 }
 
-fn at(map: &Map, image: usize, y: usize, x: usize, c: usize) -> f32 {
+fn at(map: &FeatureMap, image: usize, y: usize, x: usize, c: usize) -> f32 {
     map.data()[((image * map.height + y) * map.width + x) * map.stride + c]
 }
 
 /// One value of a convolution's result, before what comes then.
-fn convolved(x: &Map, f: &Filters<'_>, image: usize, y: usize, column: usize, o: usize) -> f64 {
+fn convolved(x: &FeatureMap, f: &Filters<'_>, image: usize, y: usize, column: usize, o: usize) -> f64 {
     let (pad, mut sum) = (f.kernel / 2, f.bias.get(o).map_or(0.0, |b| f64::from(*b)));
     for ky in 0..f.kernel {
         for kx in 0..f.kernel {
@@ -83,7 +83,7 @@ fn convolved(x: &Map, f: &Filters<'_>, image: usize, y: usize, column: usize, o:
 /// Compares all values; the tolerance is relative to the largest that a sum of so many products may have. Returns the worst.
 fn assert_close(
     what: &str,
-    got: &Map,
+    got: &FeatureMap,
     scale: f64,
     tolerance: f64,
     want: impl Fn(usize, usize, usize, usize) -> f64,
@@ -128,10 +128,10 @@ fn convolutions_of_any_shape() {
             let (winograd, bf16) = (random.within(0..=1) == 1, random.within(0..=2) == 0);
             let conv = Conv::new(Options { isa, winograd, keep: random.within(0..=1) == 1, bf16 }, &filters);
             let (relu, add) = (random.within(0..=1) == 1, random.within(0..=1) == 1);
-            let plain = conv.forward(&x, Then::default());
+            let plain = conv.forward(&x, PostOps::default());
             let other = random.map(&pool, count, plain.height, plain.width, output);
             let add_to = add.then(|| other.duplicate());
-            let got = conv.forward(&x, Then { relu, add_to, split: false });
+            let got = conv.forward(&x, PostOps { relu, add_to, split: false });
             let what = format!("{} {conv:?} of {x:?}, relu {relu}, add {add}", isa.name());
             let scale = ((input * kernel * kernel) as f64).sqrt() + 1.0;
             let allowed = tolerance(&conv, bf16);
@@ -174,7 +174,7 @@ fn large_maps() {
             let filters = Filters { weight: &weight, bias: &bias, input, output, kernel, stride };
             let conv = Conv::new(Options { isa, winograd: true, keep: add, bf16: false }, &filters);
             let other = random.map(&pool, 1, height, width, output);
-            let got = conv.forward(&x, Then { relu: true, add_to: add.then(|| other.duplicate()), split: false });
+            let got = conv.forward(&x, PostOps { relu: true, add_to: add.then(|| other.duplicate()), split: false });
             let mut worst = 0f64;
             for _ in 0..10_000 {
                 let (y, column, o) =
@@ -204,26 +204,26 @@ fn split_maps() {
             Conv::new(options, &Filters { weight: &weight, bias: &bias, input, output, kernel, stride })
         };
         let (first, last) = (conv(input, between, 1, 1), conv(between, output, kernel, stride));
-        if !first.is_on_tiles() {
+        if !first.uses_amx() {
             return;
         }
         let x = random.map(&pool, count, height, width, input);
         let split = kernels::split(&x, options).unwrap();
         let relu = random.within(0..=1) == 1;
-        let plain = last.forward(&first.forward(&x, Then { relu, ..Then::default() }), Then::default());
-        let handed_on = first.forward(&split, Then { relu, split: true, ..Then::default() });
-        let same = last.forward(&handed_on, Then::default());
+        let plain = last.forward(&first.forward(&x, PostOps { relu, ..PostOps::default() }), PostOps::default());
+        let handed_on = first.forward(&split, PostOps { relu, split: true, ..PostOps::default() });
+        let same = last.forward(&handed_on, PostOps::default());
         let what = format!("{first:?}, {last:?} of {x:?}, {options:?}");
         assert_close(&what, &same, 1.0, 0.0, |n, y, column, o| f64::from(at(&plain, n, y, column, o)));
 
         let other = random.map(&pool, count, plain.height, plain.width, output);
-        let wanted = last.forward(&handed_on, Then { relu: true, add_to: Some(other.duplicate()), split: false });
+        let wanted = last.forward(&handed_on, PostOps { relu: true, add_to: Some(other.duplicate()), split: false });
         let add_to = kernels::split(&other, options).map(|other| other.duplicate());
-        let got = last.forward(&handed_on, Then { relu: true, add_to, split: true });
+        let got = last.forward(&handed_on, PostOps { relu: true, add_to, split: true });
         // Read by a layer that changes nothing.
         let identity: Vec<f32> = (0..output * output).map(|i| f32::from(i % (output + 1) == 0)).collect();
         let filters = Filters { weight: &identity, bias: &[], input: output, output, kernel: 1, stride: 1 };
-        let got = Conv::new(options, &filters).forward(&got, Then::default());
+        let got = Conv::new(options, &filters).forward(&got, PostOps::default());
         // Of the largest result, and of what is added.
         let scale = 1.0 + wanted.data().iter().fold(0f32, |most, v| most.max(v.abs()));
         let tolerance = if options.bf16 { BF16 } else { PAIRS };
@@ -309,7 +309,7 @@ fn pooling_and_the_pyramid() {
 }
 
 /// torchvision's `roi_align` with `aligned=True`, sample by sample.
-fn sampled(x: &Map, roi: [f32; 4], op: &kernels::RoiAlign, cell: (usize, usize), c: usize) -> f64 {
+fn sampled(x: &FeatureMap, roi: [f32; 4], op: &kernels::RoiAlign, cell: (usize, usize), c: usize) -> f64 {
     let corner = roi.map(|v| v * op.scale - 0.5);
     let grid = |side: f32| match op.sampling_ratio {
         0 => (side / op.resolution as f32).ceil().max(0.0) as usize,

@@ -1,6 +1,6 @@
 //! What a processed document leaves.
 
-use docreader::documents::{self, DetectionRow, Hold, PageOf, PageResult, RegisteredModel, Saved};
+use docreader::documents::{self, DetectionRow, JobLease, PageOf, PageResult, RegisteredModel, Saved};
 use docreader::storage::ObjectKey;
 use serde_json::{Value, json};
 
@@ -122,7 +122,7 @@ async fn workers_that_race_for_a_page_record_it_once() {
         detect_ms: 1,
         detections: vec![detection.clone()],
     };
-    let hold = |worker: &str| Hold { job: job.clone(), worker: worker.to_owned(), last_attempt: false };
+    let hold = |worker: &str| JobLease { job: job.clone(), worker: worker.to_owned(), last_attempt: false };
     let (ours, others) = (hold("1:w"), hold("2:w"));
     let of =
         |hold, model: &RegisteredModel, number| PageOf { hold, document_id: id, model_id: model.id, run: 1, number };

@@ -5,8 +5,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use actix_web::web::Payload;
 
+use super::error::Refused;
 use super::python_json;
-use super::refused::Refused;
 use super::serializer::{from_json, from_urlencoded};
 use crate::api::form::Form;
 use crate::api::receive::read_body;

@@ -9,8 +9,8 @@ use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 
+use super::error::Refused;
 use super::negotiate::Renderer;
-use super::refused::Refused;
 use super::{DocumentJson, drf, page};
 use crate::api::client::Client;
 use crate::api::{ANSWER, State};

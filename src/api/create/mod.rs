@@ -4,12 +4,12 @@
 
 mod body;
 pub mod drf;
+mod error;
 mod list;
 mod metadata;
 mod negotiate;
 mod page;
 mod python_json;
-mod refused;
 mod serializer;
 
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, VARY};
@@ -19,10 +19,10 @@ use actix_web::{HttpRequest, HttpResponse, Resource};
 use base64::Engine;
 use serde::Serialize;
 
+use self::error::Refused;
 pub use self::list::Listings;
 use self::metadata::metadata;
 use self::negotiate::{Refusal, Renderer, negotiate};
-use self::refused::Refused;
 use self::serializer::validate;
 use super::State;
 use super::auth::{self, Denied};

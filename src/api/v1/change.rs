@@ -2,12 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::document_request::ReprocessRequest;
 use super::json::Document;
 use super::params::path;
 use super::problem::{self, Code, Problem, Result};
 use super::read::document;
-use super::results::existing;
-use super::wishes::ReprocessRequest;
+use super::results::find_document;
 use crate::api::State;
 use crate::documents::{self, Changed};
 use crate::pipeline::remove_garbage;
@@ -63,7 +63,7 @@ pub async fn reprocess(request: HttpRequest, body: web::Bytes, state: web::Data<
 async fn answer(state: &State, id: i64, changed: Changed, cannot: &str) -> Result<HttpResponse> {
     match changed {
         Changed::Yes => {
-            let row = existing(state, id).await?;
+            let row = find_document(state, id).await?;
             Ok(HttpResponse::Ok().json(document(state, row).await?))
         }
         Changed::NoSuchDocument => Err(Problem::no_document(id)),

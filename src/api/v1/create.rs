@@ -6,15 +6,15 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::document_request::{DocumentRequest, check_url, fingerprint, title};
 use super::json::{Document, location};
 use super::problem::{Code, Problem, Result};
 use super::read::document;
-use super::results::existing;
-use super::wishes::{DocumentRequest, check_url, fingerprint, title};
+use super::results::find_document;
 use crate::api::State;
 use crate::api::client::Client;
 use crate::api::form::{FileField, Form, TitleField};
-use crate::api::receive::{MAX_FIELDS, MultipartBody, ReceiveError, read_body};
+use crate::api::receive::{IntakeError, MAX_FIELDS, MultipartBody, read_body};
 use crate::documents::{self, DocumentRow, FileName, NewDocument, NewFile, Options, Title};
 use crate::storage::{ObjectKey, StorageError};
 
@@ -193,7 +193,7 @@ async fn insert(
     object: &ObjectKey,
     file: &NewFile,
     options: &Options,
-) -> std::result::Result<i64, ReceiveError> {
+) -> std::result::Result<i64, IntakeError> {
     state.insert(&NewDocument { title, object_key: object.as_str(), file, options }).await
 }
 
@@ -217,7 +217,7 @@ async fn uploaded_size(state: &State, object: &ObjectKey) -> Result<u64> {
         Ok(0) => Err(Problem::new(Code::MissingFile, "The uploaded file is empty.")),
         Ok(size) if size > limit => {
             state.remove(object).await;
-            Err(ReceiveError::FileTooLarge { limit }.into())
+            Err(IntakeError::FileTooLarge { limit }.into())
         }
         Ok(size) => Ok(size),
         Err(StorageError::NotFound(_)) => {
@@ -230,15 +230,15 @@ async fn uploaded_size(state: &State, object: &ObjectKey) -> Result<u64> {
 async fn answer(
     state: &State,
     options: &Options,
-    inserted: std::result::Result<i64, ReceiveError>,
+    inserted: std::result::Result<i64, IntakeError>,
 ) -> Result<HttpResponse> {
     match inserted {
-        Ok(id) => accepted(state, existing(state, id).await?).await,
+        Ok(id) => accepted(state, find_document(state, id).await?).await,
         // Another request with this idempotency key was a moment faster.
-        Err(ReceiveError::Database(error)) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
+        Err(IntakeError::Database(error)) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
             earlier(state, options).await?.ok_or_else(|| error.into())
         }
-        Err(ReceiveError::Expired) => earlier(state, options).await?.ok_or_else(|| ReceiveError::Expired.into()),
+        Err(IntakeError::Expired) => earlier(state, options).await?.ok_or_else(|| IntakeError::Expired.into()),
         Err(error) => Err(error.into()),
     }
 }

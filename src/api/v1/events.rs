@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::params::path;
 use super::problem::Result;
-use super::results::existing;
+use super::results::find_document;
 use crate::api::State;
 use crate::database::{self, in_time};
 use crate::documents::{self, CHANNEL, Event};
@@ -112,7 +112,7 @@ struct Reader {
 )]
 pub async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let document: i64 = path(&request, "id")?;
-    existing(&state, document).await?;
+    find_document(&state, document).await?;
     let last = request.headers().get("Last-Event-ID").and_then(|v| v.to_str().ok()?.parse().ok());
     let changes = state.events.subscribe();
     let reader = Reader { state, document, after: last.unwrap_or(0), changes, over: false, caught_up: false };

@@ -2,6 +2,7 @@
 
 mod change;
 mod create;
+mod document_request;
 mod events;
 mod export;
 mod json;
@@ -13,7 +14,6 @@ mod results;
 mod system;
 mod together;
 mod uploads;
-mod wishes;
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use actix_web::{Handler, HttpMessage, HttpRequest, Resource, Responder, Route};
 use self::problem::{Code, Problem};
 use super::State;
 use super::auth::{self, Denied};
-use super::gate::Gate;
+use super::backpressure::Gate;
 
 /// After the end of what a client sends, for its answer.
 const HUNG_UP: Duration = Duration::from_secs(1);

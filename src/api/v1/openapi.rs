@@ -7,7 +7,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{change, create, events, export, problem, read, results, system, uploads, wishes};
+use super::{change, create, document_request, events, export, problem, read, results, system, uploads};
 
 const PATH: &str = "/api/v1/openapi.json";
 
@@ -23,7 +23,7 @@ const PATH: &str = "/api/v1/openapi.json";
         results::page, results::detections, results::image, results::overlay, results::crop, system::models,
         system::queue,
     ),
-    components(schemas(export::Format, create::DocumentForm, wishes::DocumentRequest, wishes::ReprocessRequest, problem::Body)),
+    components(schemas(export::Format, create::DocumentForm, document_request::DocumentRequest, document_request::ReprocessRequest, problem::Body)),
     modifiers(&Token),
     tags(
         (name = "documents", description = "Documents and their jobs"),

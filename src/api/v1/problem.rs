@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::receive::ReceiveError;
+use crate::api::receive::IntakeError;
 use crate::database::is_shortage;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,19 +164,19 @@ impl From<crate::storage::StorageError> for Problem {
     }
 }
 
-impl From<ReceiveError> for Problem {
-    fn from(error: ReceiveError) -> Self {
+impl From<IntakeError> for Problem {
+    fn from(error: IntakeError) -> Self {
         let code = match error {
-            ReceiveError::Storage(error) => return error.into(),
-            ReceiveError::Database(error) => return error.into(),
-            ReceiveError::Multipart(_) | ReceiveError::BrokeOff(_) => Code::InvalidForm,
-            ReceiveError::Idle | ReceiveError::TooSlow => Code::ClientTooSlow,
-            ReceiveError::FieldsTooLarge => Code::FieldsTooLarge,
-            ReceiveError::FileTooLarge { .. } => Code::FileTooLarge,
-            ReceiveError::Busy => Code::Busy,
-            ReceiveError::ClientBusy => Code::TooManyUploads,
-            ReceiveError::QueueFull { .. } => Code::QueueFull,
-            ReceiveError::Expired => Code::UnknownUpload,
+            IntakeError::Storage(error) => return error.into(),
+            IntakeError::Database(error) => return error.into(),
+            IntakeError::Multipart(_) | IntakeError::BrokeOff(_) => Code::InvalidForm,
+            IntakeError::Idle | IntakeError::TooSlow => Code::ClientTooSlow,
+            IntakeError::FieldsTooLarge => Code::FieldsTooLarge,
+            IntakeError::FileTooLarge { .. } => Code::FileTooLarge,
+            IntakeError::Busy => Code::Busy,
+            IntakeError::ClientBusy => Code::TooManyUploads,
+            IntakeError::QueueFull { .. } => Code::QueueFull,
+            IntakeError::Expired => Code::UnknownUpload,
         };
         Self { retry_after: error.retry_after(), ..Self::new(code, error.to_string()) }
     }

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::json::{Document, DocumentList};
 use super::params::{Query, path};
 use super::problem::{Code, Problem, Result};
-use super::results::existing;
+use super::results::find_document;
 use crate::api::State;
 use crate::documents::{self, Cursor, DocumentRow, Filter, Status};
 use crate::queue::{self, Standing};
@@ -50,7 +50,7 @@ pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpRe
     let deadline = Instant::now() + Duration::from_secs(wait);
     let mut changes = state.events.subscribe();
     loop {
-        let row = existing(&state, id).await?;
+        let row = find_document(&state, id).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         if row.status.is_final() || left.is_zero() {
             return Ok(HttpResponse::Ok().json(document(&state, row).await?));

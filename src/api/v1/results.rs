@@ -13,13 +13,13 @@ use crate::documents::{self, Delivery, DocumentRow, FailedPage, PageRow};
 
 const PRESIGNED_SECONDS: u32 = 900;
 
-pub async fn existing(state: &State, id: i64) -> Result<DocumentRow> {
+pub async fn find_document(state: &State, id: i64) -> Result<DocumentRow> {
     documents::get(&state.pool, id).await?.ok_or_else(|| Problem::no_document(id))
 }
 
 async fn finished_page(state: &State, request: &HttpRequest) -> Result<(i64, PageRow)> {
     let (id, number): (i64, i32) = (path(request, "id")?, path(request, "number")?);
-    existing(state, id).await?;
+    find_document(state, id).await?;
     let page = documents::pages(&state.pool, id, Some(number)).await?.pop();
     let missing = || Problem::new(Code::NotFound, format!("Document {id} has no finished page {number}."));
     Ok((id, page.ok_or_else(missing)?))
@@ -40,7 +40,7 @@ pub struct Pages {
 )]
 pub async fn pages(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id = path(&request, "id")?;
-    existing(&state, id).await?;
+    find_document(&state, id).await?;
     let rows = documents::pages(&state.pool, id, None).await?;
     let failed = documents::failed_pages(&state.pool, id).await?;
     Ok(HttpResponse::Ok().json(Pages { pages: rows.iter().map(|row| Page::new(id, row)).collect(), failed }))
@@ -82,7 +82,7 @@ pub async fn detections(request: HttpRequest, state: web::Data<State>) -> Result
     responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
 )]
 pub async fn file(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
-    let document = existing(&state, path(&request, "id")?).await?;
+    let document = find_document(&state, path(&request, "id")?).await?;
     redirect(&state, &document.object_key).await
 }
 
@@ -143,7 +143,7 @@ pub struct Deliveries {
 )]
 pub async fn deliveries(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id = path(&request, "id")?;
-    existing(&state, id).await?;
+    find_document(&state, id).await?;
     let deliveries = documents::deliveries(&state.pool, id).await?;
     Ok(HttpResponse::Ok().json(Deliveries { deliveries }))
 }

@@ -9,10 +9,10 @@ use std::ops::Range;
 use super::plan::{Plan, Shape};
 use super::split::{Packed, copy, split};
 use super::strip::Strip;
-use super::tile::{Form, Rows, SIDE, STEP, Sums, Tiles, multiply};
+use super::tile::{Bf16Layout, Rows, SIDE, STEP, Sums, Tiles, multiply};
 use crate::kernels::conv::Filters;
-use crate::kernels::gemm::Tail;
-use crate::kernels::map::{Map, with_scratch};
+use crate::kernels::gemm::Epilogue;
+use crate::kernels::map::{FeatureMap, with_scratch};
 use crate::kernels::parallel::{Shared, for_each};
 use crate::kernels::simd::fence;
 
@@ -24,7 +24,7 @@ pub(in crate::kernels) struct Conv {
 impl Conv {
     /// # Panics
     /// If the filters are larger than 3 × 3: rows would need more than one zero between them.
-    pub fn new(form: Form, filters: &Filters<'_>) -> Self {
+    pub fn new(form: Bf16Layout, filters: &Filters<'_>) -> Self {
         let Filters { weight, input, output, kernel, stride, .. } = *filters;
         assert!(kernel <= 3);
         let (blocks, taps) = (input.div_ceil(STEP), kernel * kernel);
@@ -37,13 +37,13 @@ impl Conv {
         Self::of(form, (kernel, stride), blocks, packed)
     }
 
-    fn of(form: Form, (kernel, stride): (usize, usize), blocks: usize, packed: Packed) -> Self {
+    fn of(form: Bf16Layout, (kernel, stride): (usize, usize), blocks: usize, packed: Packed) -> Self {
         let panels = packed.panels();
         Self { shape: Shape { form, kernel, stride, blocks, panels, given: false, handed_on: false }, packed }
     }
 
     /// A fully connected layer, as in `Linear::new`.
-    pub fn linear(form: Form, input: usize, output: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
+    pub fn linear(form: Bf16Layout, input: usize, output: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
         let blocks = input.div_ceil(STEP);
         let packed = Packed::new(form, blocks, output, |step, k, o| {
             let k = step * STEP + k;
@@ -52,16 +52,16 @@ impl Conv {
         Self::of(form, (1, 1), blocks, packed)
     }
 
-    pub fn form(&self) -> Form {
+    pub fn form(&self) -> Bf16Layout {
         self.shape.form
     }
 
     /// `out` has the right shape; `tail` is as for the other kernels. Either map may be split.
-    pub fn run(&self, x: &Map, out: &mut Map, tail: Tail) {
+    pub fn run(&self, x: &FeatureMap, out: &mut FeatureMap, tail: Epilogue) {
         self.run_as(&Plan::new(self.shape.of(x, out), x, out), x, out, tail);
     }
 
-    fn run_as(&self, plan: &Plan, x: &Map, out: &mut Map, tail: Tail) {
+    fn run_as(&self, plan: &Plan, x: &FeatureMap, out: &mut FeatureMap, tail: Epilogue) {
         let shape = &plan.shape;
         let ldc = out.stride;
         let target = Shared::new(out.words_mut());
@@ -120,7 +120,7 @@ impl Conv {
     /// Splits or copies what a strip needs of the input, and zeros for what is outside.
     unsafe fn fill(
         &self,
-        x: &Map,
+        x: &FeatureMap,
         plan: &Plan,
         image: usize,
         (row, column): (usize, usize),
@@ -223,9 +223,9 @@ fn steps(kernel: usize, blocks: usize) -> impl Iterator<Item = (usize, usize, us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::map::{Buffer, Pool};
+    use crate::kernels::map::{Buffer, Workspace};
 
-    fn filled(mut map: Map, seed: u32) -> Map {
+    fn filled(mut map: FeatureMap, seed: u32) -> FeatureMap {
         let mut state = seed;
         map.data_mut().fill_with(|| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -240,7 +240,7 @@ mod tests {
         if !super::super::is_there() {
             return;
         }
-        let pool = Pool::default();
+        let pool = Workspace::default();
         for (kernel, stride, size) in
             [(3, 1, (9, 21)), (3, 2, (10, 23)), (3, 1, (5, 2)), (1, 2, (7, 9)), (1, 1, (11, 13))]
         {
@@ -250,11 +250,11 @@ mod tests {
             let weight: Vec<f32> = weight.data()[..output * input * kernel * kernel].to_vec();
             let filters = Filters { weight: &weight, bias: &[], input, output, kernel, stride };
             let bias = Buffer::of_channels(output, &[0.5; 72]);
-            for form in [Form::Pair, Form::Nearest] {
+            for form in [Bf16Layout::HiLo, Bf16Layout::Hi] {
                 let conv = Conv::new(form, &filters);
                 let run = |strips: usize, parts: usize| {
                     let mut out = pool.map(2, size.0.div_ceil(stride), size.1.div_ceil(stride), output);
-                    let tail = Tail { bias: bias.as_ptr(), relu: true, ..Tail::PLAIN };
+                    let tail = Epilogue { bias: bias.as_ptr(), relu: true, ..Epilogue::PLAIN };
                     conv.run_as(&Plan::of(conv.shape, &x, &out, strips, parts), &x, &mut out, tail);
                     let pixels = out.data().chunks_exact(out.stride);
                     pixels.flat_map(|pixel| &pixel[..output]).copied().collect::<Vec<f32>>()

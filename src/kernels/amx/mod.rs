@@ -15,7 +15,7 @@ mod tile;
 pub(super) use conv::Conv;
 pub(super) use split::{pixel, split_row};
 pub(super) use stem::Stem;
-pub(super) use tile::{Form, SIDE, STEP, chains, is_there};
+pub(super) use tile::{Bf16Layout, SIDE, STEP, chains, is_there};
 
 /// Whether tiles are faster than AVX-512, although what a layer lacks to full tiles is zeros.
 pub(super) fn pays(input: usize, output: usize) -> bool {

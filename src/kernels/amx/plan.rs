@@ -1,8 +1,8 @@
 //! How a convolution is cut into strips.
 
 use super::split::pitch;
-use super::tile::{Form, SIDE};
-use crate::kernels::map::Map;
+use super::tile::{Bf16Layout, SIDE};
+use crate::kernels::map::FeatureMap;
 use crate::kernels::parallel::threads;
 
 /// Steps of a fully connected layer whose values are split at a time.
@@ -14,7 +14,7 @@ const CACHE: usize = 3 << 19;
 /// A convolution as the kernel sees it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
-    pub form: Form,
+    pub form: Bf16Layout,
     pub kernel: usize,
     pub stride: usize,
     /// Steps of input channels.
@@ -27,7 +27,7 @@ pub(super) struct Shape {
 
 impl Shape {
     /// For these maps.
-    pub fn of(self, x: &Map, out: &Map) -> Self {
+    pub fn of(self, x: &FeatureMap, out: &FeatureMap) -> Self {
         assert!([x.form, out.form].into_iter().flatten().all(|form| form == self.form), "another form");
         Self { given: x.form.is_some(), handed_on: out.form.is_some(), ..self }
     }
@@ -88,7 +88,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The cheapest of some.
-    pub fn new(shape: Shape, x: &Map, out: &Map) -> Self {
+    pub fn new(shape: Shape, x: &FeatureMap, out: &FeatureMap) -> Self {
         let whole = Self::of(shape, x, out, 1, 1);
         let most = if shape.is_pointwise() { whole.height.div_ceil(SIDE) } else { whole.height };
         let strips = std::iter::successors(Some(1), |n| Some(n + (n / 8).max(1))).take_while(|n| *n <= most);
@@ -97,7 +97,7 @@ impl Plan {
     }
 
     /// About so many strips of rows, each in so many parts of columns.
-    pub fn of(shape: Shape, x: &Map, out: &Map, strips: usize, parts: usize) -> Self {
+    pub fn of(shape: Shape, x: &FeatureMap, out: &FeatureMap, strips: usize, parts: usize) -> Self {
         let (images, size, height, width) = match shape.is_pointwise() {
             true => (1, (x.pixels(), 1), out.pixels(), 1),
             false => (x.count, (x.height, x.width), out.height, out.width),

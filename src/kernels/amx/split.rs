@@ -2,20 +2,20 @@
 
 use std::arch::x86_64::*;
 
-use super::tile::{Form, SIDE, STEP, TILE};
+use super::tile::{Bf16Layout, SIDE, STEP, TILE};
 use crate::kernels::map::{Buffer, channel_stride};
 
 /// Bytes of what is nearest in a step, which is followed by what is left.
 pub(super) const LINE: usize = STEP * size_of::<u16>();
 
 /// Bytes that a row of A takes: its steps, and a cache line more, so that neighbours do not meet in few sets of the cache.
-pub(super) fn pitch(form: Form, blocks: usize) -> usize {
+pub(super) fn pitch(form: Bf16Layout, blocks: usize) -> usize {
     let bytes = blocks * form.a_step();
     if bytes.is_multiple_of(128) { bytes + 64 } else { bytes }
 }
 
 /// Bytes that a pixel of a map takes whose values are split: likewise, but where sets of the cache would be few indeed.
-pub(in crate::kernels) fn pixel(form: Form, channels: usize) -> usize {
+pub(in crate::kernels) fn pixel(form: Bf16Layout, channels: usize) -> usize {
     let bytes = channels.div_ceil(STEP) * form.a_step();
     if bytes.is_multiple_of(1024) { bytes + 64 } else { bytes }
 }
@@ -26,7 +26,7 @@ pub(in crate::kernels) fn pixel(form: Form, channels: usize) -> usize {
 /// `from` is good for `count` values of each pixel, a multiple of 16, `to` for as many pitches, and [`super::is_there`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) unsafe fn split(
-    form: Form,
+    form: Bf16Layout,
     from: *const f32,
     count: usize,
     (pixels, step, pitch): (usize, usize, usize),
@@ -49,7 +49,7 @@ pub(super) unsafe fn split(
 ///
 /// # Panics
 /// If the map's pixels are not as many.
-pub(in crate::kernels) fn split_row(form: Form, from: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
+pub(in crate::kernels) fn split_row(form: Bf16Layout, from: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
     let pixels = from.len() / stride;
     assert!(stride.is_multiple_of(16) && to.len() == pixels * to_stride && super::is_there());
     assert!(to_stride * size_of::<f32>() >= pixel(form, stride));
@@ -81,7 +81,7 @@ pub(super) unsafe fn copy(from: *const u8, bytes: usize, (pixels, step, pitch): 
 /// # Safety
 /// `to` is a cache line, and the place of what is left another if there are pairs, and [`super::is_there`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn store(form: Form, (low, high): (__m512, __m512), to: *mut u8, apart: usize, stream: bool) {
+pub(super) unsafe fn store(form: Bf16Layout, (low, high): (__m512, __m512), to: *mut u8, apart: usize, stream: bool) {
     let nearest = nearest(low, high);
     // SAFETY: as above.
     unsafe {
@@ -90,7 +90,7 @@ pub(super) unsafe fn store(form: Form, (low, high): (__m512, __m512), to: *mut u
         } else {
             _mm512_store_si512(to.cast(), nearest)
         }
-        if form == Form::Pair {
+        if form == Bf16Layout::HiLo {
             let (near_low, near_high) = widen(nearest);
             let rest = self::nearest(_mm512_sub_ps(low, near_low), _mm512_sub_ps(high, near_high));
             let to = to.add(apart).cast();
@@ -104,11 +104,11 @@ pub(super) unsafe fn store(form: Form, (low, high): (__m512, __m512), to: *mut u
 /// # Safety
 /// `from` is what [`store`] wrote, and [`super::is_there`].
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn load(form: Form, from: *const u8) -> (__m512, __m512) {
+pub(super) unsafe fn load(form: Bf16Layout, from: *const u8) -> (__m512, __m512) {
     // SAFETY: as above.
     unsafe {
         let (low, high) = widen(_mm512_load_si512(from.cast()));
-        if form == Form::Nearest {
+        if form == Bf16Layout::Hi {
             return (low, high);
         }
         let (rest_low, rest_high) = widen(_mm512_load_si512(from.add(LINE).cast()));
@@ -121,7 +121,7 @@ pub(super) unsafe fn load(form: Form, from: *const u8) -> (__m512, __m512) {
 /// # Safety
 /// `to` is good for that, at the start of a cache line, `part` is of whole ones, and [`super::is_there`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(super) unsafe fn split_line(form: Form, from: &[f32], part: usize, to: *mut u8) {
+pub(super) unsafe fn split_line(form: Bf16Layout, from: &[f32], part: usize, to: *mut u8) {
     let load = |at: usize| {
         let count = from.len().saturating_sub(at).min(16);
         // SAFETY: only so many values are read.
@@ -149,7 +149,7 @@ fn widen(values: __m512i) -> (__m512, __m512) {
 
 /// B, [k, n], in panels of 32 columns; a panel is its steps of k, one after the other.
 pub(super) struct Packed {
-    form: Form,
+    form: Bf16Layout,
     steps: usize,
     /// With zero columns up to a multiple of 16.
     pub columns: usize,
@@ -158,7 +158,7 @@ pub(super) struct Packed {
 
 impl Packed {
     /// `at(step, k, column)` is the value of row `k` below [`STEP`] of a step.
-    pub fn new(form: Form, steps: usize, columns: usize, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
+    pub fn new(form: Bf16Layout, steps: usize, columns: usize, at: impl Fn(usize, usize, usize) -> f32 + Sync) -> Self {
         // Two bf16 where the buffer has an f32.
         let part = form.b_step() / 2;
         let data = Buffer::of_chunks(columns.div_ceil(SIDE) * steps * part, part, |i, part| {
@@ -173,7 +173,7 @@ impl Packed {
                     let nearest = to_bf16(value);
                     let place = tile + k / 2 * 32 + k % 2;
                     part[place] = nearest;
-                    if form == Form::Pair {
+                    if form == Bf16Layout::HiLo {
                         part[place + 2 * TILE] = to_bf16(value - nearest_of(value));
                     }
                 }

@@ -5,8 +5,8 @@
 
 use super::split::{Packed, nearest_of, split_line};
 use super::strip::write;
-use super::tile::{Form, Rows, SIDE, STEP, Sums, Tiles, multiply};
-use crate::kernels::gemm::Tail;
+use super::tile::{Bf16Layout, Rows, SIDE, STEP, Sums, Tiles, multiply};
+use crate::kernels::gemm::Epilogue;
 use crate::kernels::stem::{CHANNELS, KERNEL, STRIDE, VALUES};
 
 /// Lines of the image that a row of the result needs.
@@ -19,15 +19,15 @@ const PITCH: usize = STRIDE * CHANNELS * size_of::<u16>();
 struct Lines([[f32; SIDE]; SIDE]);
 
 pub(in crate::kernels) struct Stem {
-    form: Form,
+    form: Bf16Layout,
     packed: Packed,
 }
 
 impl Stem {
     /// `at(k, o)` is the weight of value `k` of the filter's 147.
-    pub fn new(form: Form, output: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
+    pub fn new(form: Bf16Layout, output: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
         // Nearest by nearest, the image's rest by nearest, nearest by the weights' rest.
-        let packed = Packed::new(Form::Nearest, LINES * form.products(), output, |step, k, o| {
+        let packed = Packed::new(Bf16Layout::Hi, LINES * form.products(), output, |step, k, o| {
             if k >= VALUES {
                 return 0.0;
             }
@@ -37,7 +37,7 @@ impl Stem {
         Self { form, packed }
     }
 
-    pub fn form(&self) -> Form {
+    pub fn form(&self) -> Bf16Layout {
         self.form
     }
 
@@ -76,7 +76,7 @@ impl Stem {
     /// # Safety
     /// `lines` are as [`Self::split`] made them, `out` is good for `width` pixels, `tail.bias` for the outputs, and [`super::is_there`].
     #[target_feature(enable = "avx512f")]
-    pub unsafe fn row(&self, lines: *const u8, width: usize, (out, ldc): (*mut f32, usize), tail: Tail) {
+    pub unsafe fn row(&self, lines: *const u8, width: usize, (out, ldc): (*mut f32, usize), tail: Epilogue) {
         let line = self.line(width);
         let rest = self.part(width);
         let offsets: Vec<usize> = (0..self.form.products())
@@ -92,7 +92,7 @@ impl Stem {
                 let columns = (self.packed.columns - first).min(SIDE);
                 for pixel in (0..width).step_by(SIDE) {
                     let rows = Rows { a: lines.add(pixel * PITCH), pitch: PITCH, offsets: &offsets };
-                    multiply(&tiles, Form::Nearest, rows, (b, b), c);
+                    multiply(&tiles, Bf16Layout::Hi, rows, (b, b), c);
                     for (i, row) in sums.0.iter().take(width - pixel).enumerate() {
                         let to = out.add((pixel + i) * ldc);
                         write(tail, row.as_ptr(), first..first + columns, to);

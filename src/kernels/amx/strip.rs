@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::plan::Plan;
 use super::split::{LINE, load, store};
 use super::tile::{SIDE, STEP, Sums};
-use crate::kernels::gemm::Tail;
+use crate::kernels::gemm::Epilogue;
 use crate::kernels::simd::{Avx512, Simd};
 
 /// What the kernel reads and writes for some pixels of the result.
@@ -22,7 +22,7 @@ pub(super) struct Strip<'a> {
     pub c: *mut f32,
     pub ldc: usize,
     pub sums: Sums,
-    pub tail: Tail,
+    pub tail: Epilogue,
 }
 
 impl Strip<'_> {
@@ -54,7 +54,7 @@ impl Strip<'_> {
     /// Writes a pixel's sums split; the last 16 may be none.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn hand_on(&self, sums: *const f32, columns: Range<usize>, to: *mut u8) {
-        let Tail { bias, add, relu, stream, .. } = self.tail;
+        let Epilogue { bias, add, relu, stream, .. } = self.tail;
         let form = self.plan.shape.form;
         // SAFETY: as for `multiply`.
         unsafe {
@@ -85,9 +85,9 @@ impl Strip<'_> {
 /// Writes a pixel's sums, which begin with the first of these columns.
 ///
 /// # Safety
-/// As for [`Tail::write`] with each 16 of them; `to` is the pixel's first value.
+/// As for [`Epilogue::write`] with each 16 of them; `to` is the pixel's first value.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn write(tail: Tail, sums: *const f32, columns: Range<usize>, to: *mut f32) {
+pub(super) unsafe fn write(tail: Epilogue, sums: *const f32, columns: Range<usize>, to: *mut f32) {
     // SAFETY: as above.
     unsafe {
         for (i, column) in columns.step_by(16).enumerate() {

@@ -13,16 +13,16 @@ pub(super) const TILE: usize = 512;
 
 /// What stands for an f32 value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::kernels) enum Form {
+pub(in crate::kernels) enum Bf16Layout {
     /// The nearest bf16 and the nearest of what is left.
-    Pair,
+    HiLo,
     /// The nearest bf16.
-    Nearest,
+    Hi,
 }
 
-impl Form {
+impl Bf16Layout {
     pub fn of(bf16: bool) -> Self {
-        if bf16 { Self::Nearest } else { Self::Pair }
+        if bf16 { Self::Hi } else { Self::HiLo }
     }
 
     /// Bytes from one step's values of a row of A to those of the next: the nearest, then what is left.
@@ -41,7 +41,7 @@ impl Form {
     }
 
     pub fn terms(self) -> usize {
-        if self == Self::Pair { 2 } else { 1 }
+        if self == Self::HiLo { 2 } else { 1 }
     }
 }
 
@@ -184,14 +184,20 @@ macro_rules! sums {
 /// C's sums over all steps. `next` is what will be multiplied then, to be brought near, or anything.
 ///
 /// # Safety
-/// [`Tiles`] lives on this thread; A is good for [`Form::a_step`] bytes at each offset in its rows, `b` for as many times [`Form::b_step`] values,
+/// [`Tiles`] lives on this thread; A is good for [`Bf16Layout::a_step`] bytes at each offset in its rows, `b` for as many times [`Bf16Layout::b_step`] values,
 /// C for its rows; there is a step.
-pub(super) unsafe fn multiply(_: &Tiles, form: Form, rows: Rows<'_>, (b, next): (*const u16, *const u16), c: Sums) {
+pub(super) unsafe fn multiply(
+    _: &Tiles,
+    form: Bf16Layout,
+    rows: Rows<'_>,
+    (b, next): (*const u16, *const u16),
+    c: Sums,
+) {
     // SAFETY: as above. All tiles are named, and the compiler uses none.
     unsafe {
         match form {
-            Form::Nearest => sums!(rows, b, next, c; "add {b}, 2048",),
-            Form::Pair => sums!(rows, b, next, c;
+            Bf16Layout::Hi => sums!(rows, b, next, c; "add {b}, 2048",),
+            Bf16Layout::HiLo => sums!(rows, b, next, c;
                 // A's rest by nearest.
                 "tileloadd tmm4, [{p} + {pitch} + 64]",
                 "tdpbf16ps tmm0, tmm4, tmm6",

@@ -11,11 +11,11 @@ mod transform;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::fetch::After;
-use super::gemm::{Tail, block};
-use super::map::{Buffer, Map, with_scratch};
+use super::gemm::{Epilogue, block};
+use super::map::{Buffer, FeatureMap, with_scratch};
 use super::packed::{Packed, Panels};
 use super::parallel::{Shared, for_each};
+use super::prefetch::After;
 use super::simd::{Isa, fence};
 use matrices::Size;
 use plan::{Grid, Plan, Strip};
@@ -66,11 +66,11 @@ impl Winograd {
     }
 
     /// `tail` holds for the result; both maps have the same size.
-    pub fn run(&self, x: &Map, out: &mut Map, tail: Tail) {
+    pub fn run(&self, x: &FeatureMap, out: &mut FeatureMap, tail: Epilogue) {
         self.run_on(&Grid::best(self.isa, x), x, out, tail);
     }
 
-    fn run_on(&self, grid: &Grid, x: &Map, out: &mut Map, tail: Tail) {
+    fn run_on(&self, grid: &Grid, x: &FeatureMap, out: &mut FeatureMap, tail: Epilogue) {
         let size = grid.size;
         let plan = Plan::new(self.isa, grid, self.input, self.output);
         let mut space = None;
@@ -203,11 +203,11 @@ impl Winograd {
         let k = (row(point), row(point) + self.input);
         // SAFETY: the caller's scratch buffer holds the strip.
         unsafe {
-            block(tiles, k, panels, (a(point), strip.v_row), filters, after, (c(point), strip.y_row), Tail::PLAIN)
+            block(tiles, k, panels, (a(point), strip.v_row), filters, after, (c(point), strip.y_row), Epilogue::PLAIN)
         }
     }
 
-    unsafe fn transform_input(&self, x: &Map, grid: &Grid, tile: usize, v: *mut f32, plane: usize) {
+    unsafe fn transform_input(&self, x: &FeatureMap, grid: &Grid, tile: usize, v: *mut f32, plane: usize) {
         const MOST: usize = Size::Six.points();
         let ((image, top, left), side) = (grid.at(tile), grid.size.side());
         let mut pixels = [self.zeros.as_ptr(); MOST];
@@ -228,13 +228,13 @@ impl Winograd {
 
 #[cfg(test)]
 mod tests {
-    use super::super::map::Pool;
+    use super::super::map::Workspace;
     use super::*;
 
     /// Tiles of either size give the same, of maps of any size; those of four are compared with plain loops in tests/kernels.
     #[test]
     fn sizes_agree() {
-        let (pool, mut seed) = (Pool::without_arena(), 1u64);
+        let (pool, mut seed) = (Workspace::without_arena(), 1u64);
         let mut next = || {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (seed >> 33) as usize
@@ -256,7 +256,7 @@ mod tests {
             let bias = Buffer::of_channels(output, &bias);
             let [four, six] = [Size::Four, Size::Six].map(|size| {
                 let mut out = out.duplicate();
-                let tail = Tail::of(&out, &bias, add, relu);
+                let tail = Epilogue::of(&out, &bias, add, relu);
                 winograd.run_on(&Grid::new(size, &x), &x, &mut out, tail);
                 out
             });

@@ -1,8 +1,8 @@
 //! How the tiles of a map are cut, and where what is transformed lies meanwhile.
 
 use super::matrices::Size;
-use crate::kernels::gemm::ROWS;
-use crate::kernels::map::{Buffer, Map, channel_stride};
+use crate::kernels::gemm::MR;
+use crate::kernels::map::{Buffer, FeatureMap, channel_stride};
 use crate::kernels::packed::Panels;
 use crate::kernels::parallel::threads;
 use crate::kernels::simd::Isa;
@@ -23,15 +23,15 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    pub fn new(size: Size, map: &Map) -> Self {
-        let &Map { count, height, width, .. } = map;
+    pub fn new(size: Size, map: &FeatureMap) -> Self {
+        let &FeatureMap { count, height, width, .. } = map;
         let across = width.div_ceil(size.out());
         let per_image = height.div_ceil(size.out()) * across;
         Self { size, height, width, across, per_image, tiles: count * per_image }
     }
 
     /// The fastest. Wide vectors multiply so fast that fewer multiplications would not pay for larger filters.
-    pub fn best(isa: Isa, map: &Map) -> Self {
+    pub fn best(isa: Isa, map: &FeatureMap) -> Self {
         let [four, six] = [Size::Four, Size::Six].map(|size| Self::new(size, map));
         let cost = |grid: &Self| grid.size.points() * (grid.tiles + FILTERS);
         if isa.is_wide() || cost(&four) <= cost(&six) { four } else { six }
@@ -55,7 +55,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub fn new(isa: Isa, grid: &Grid, input: usize, output: usize) -> Self {
-        let (tiles, width) = (grid.tiles, isa.tile_width());
+        let (tiles, width) = (grid.tiles, isa.nr());
         let panels = channel_stride(output).div_ceil(width);
         if tiles < 24 * 5 * threads() {
             return Self { tiles: tiles.min(512), panels, together: true };
@@ -65,7 +65,7 @@ impl Plan {
         let panels = panels.min((256 / width).max(1));
         let per_tile = grid.size.points() * (channel_stride(input) + panels * width) * size_of::<f32>();
         let least = if isa.is_wide() { 24 } else { 36 };
-        Self { tiles: ((3 << 19) / per_tile).clamp(least, 96) / ROWS * ROWS, panels, together: false }
+        Self { tiles: ((3 << 19) / per_tile).clamp(least, 96) / MR * MR, panels, together: false }
     }
 }
 

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use super::matrices::{Filter, Input, Matrix, Output, Size};
 use crate::kernels::dispatch::for_vectors;
-use crate::kernels::fetch::LINE;
-use crate::kernels::gemm::Tail;
+use crate::kernels::gemm::Epilogue;
+use crate::kernels::prefetch::LINE;
 use crate::kernels::simd::{Isa, Simd};
 
 /// Bᵀ d B of the tile whose pixels' channels are at `pixels`, row by row; each point to a plane of `v`.
@@ -48,12 +48,12 @@ pub(super) unsafe fn filters(isa: Isa, size: Size, from: *const f32, count: usiz
 /// `y` holds these columns, a multiple of 16, in all planes, `to` is the caller's alone, `tail.bias` is good for the columns, and the processor has
 /// `isa`.
 #[rustfmt::skip]
-pub(super) unsafe fn output(isa: Isa, size: Size, y: *const f32, plane: usize, columns: Range<usize>, to: Target, tail: Tail) {
+pub(super) unsafe fn output(isa: Isa, size: Size, y: *const f32, plane: usize, columns: Range<usize>, to: Target, tail: Epilogue) {
     // SAFETY: as above.
     unsafe {
         match size {
-            Size::Four => for_vectors!(isa, output_body[4, 6](y: *const f32, plane: usize, columns: Range<usize>, to: Target, tail: Tail)),
-            Size::Six => for_vectors!(isa, output_body[6, 8](y: *const f32, plane: usize, columns: Range<usize>, to: Target, tail: Tail)),
+            Size::Four => for_vectors!(isa, output_body[4, 6](y: *const f32, plane: usize, columns: Range<usize>, to: Target, tail: Epilogue)),
+            Size::Six => for_vectors!(isa, output_body[6, 8](y: *const f32, plane: usize, columns: Range<usize>, to: Target, tail: Epilogue)),
         }
     }
 }
@@ -170,7 +170,7 @@ unsafe fn output_body<S: Simd, const OUT: usize, const IN: usize>(
     plane: usize,
     columns: Range<usize>,
     to: Target,
-    tail: Tail,
+    tail: Epilogue,
 ) where
     Output<OUT>: Matrix<IN, OUT>,
 {

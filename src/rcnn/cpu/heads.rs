@@ -11,7 +11,7 @@ use super::super::roi_heads::{self, Instances, MASK_CHUNK, Selection};
 use super::super::rpn::Proposals;
 use super::Watch;
 use super::layer::{Layer, with_filters, with_values};
-use crate::kernels::{self, Filters, Isa, Linear, Map, Options, Then, channel_stride, roi_align};
+use crate::kernels::{self, FeatureMap, Filters, Isa, Linear, Options, PostOps, channel_stride, roi_align};
 
 /// How many RoIs the box head takes at once: few enough to bound their memory, and enough that its weights are not read too often.
 const BOX_CHUNK: usize = 504;
@@ -29,7 +29,7 @@ pub(super) fn join(first: &Conv, second: &Conv, options: Options) -> Result<kern
 }
 
 /// RoIs pooled from the pyramid: [n, R, R, C].
-fn pool(pooler: &Pooler, features: &[Map], boxes: &[Box2]) -> Map {
+fn pool(pooler: &Pooler, features: &[FeatureMap], boxes: &[Box2]) -> FeatureMap {
     let side = pooler.resolution;
     let mut out = features[0].pool().map(boxes.len(), side, side, features[0].channels);
     for (rows, (feature, stride)) in by_level(boxes).iter().zip(features.iter().zip(STRIDES)) {
@@ -44,7 +44,7 @@ pub(super) struct BoxHead {
     convs: Vec<Layer>,
     fcs: Vec<Linear>,
     /// Logits of the classes and the background, then deltas.
-    answers: Linear,
+    predictions: Linear,
     classes: usize,
     deltas: usize,
     selection: Selection,
@@ -61,14 +61,14 @@ impl BoxHead {
             packed.push(linear(&[&fc], from_cells.take(), options)?);
         }
         let (classes, deltas) = (cls_score.weight().dim(0)?, bbox_pred.weight().dim(0)?);
-        let answers = linear(&[&cls_score, &bbox_pred], from_cells.take(), options)?;
+        let predictions = linear(&[&cls_score, &bbox_pred], from_cells.take(), options)?;
         let convs = convs.into_iter().map(|conv| Layer::pack(conv, options)).collect::<Result<_>>()?;
-        Ok(Self { pooler, convs, fcs: packed, answers, classes, deltas, selection })
+        Ok(Self { pooler, convs, fcs: packed, predictions, classes, deltas, selection })
     }
 
     pub fn run(
         &self,
-        features: &[Map],
+        features: &[FeatureMap],
         proposals: &Proposals,
         size: (usize, usize),
         threshold: f32,
@@ -79,17 +79,17 @@ impl BoxHead {
             let mut x = pool(&self.pooler, features, boxes);
             watch.mark("RoIAlign");
             for conv in &self.convs {
-                watch.go_on()?;
-                x = conv.forward(&x, Then::relu())?;
+                watch.check_cancelled()?;
+                x = conv.forward(&x, PostOps::relu())?;
             }
             let (count, values) = (x.count, x.height * x.width * x.stride);
             let mut x = x.reshape(count, 1, 1, values);
             for fc in &self.fcs {
-                watch.go_on()?;
+                watch.check_cancelled()?;
                 x = fc.forward(&x, true);
             }
-            let answers = self.answers.forward(&x, false);
-            for row in answers.data().chunks_exact(answers.stride) {
+            let predictions = self.predictions.forward(&x, false);
+            for row in predictions.data().chunks_exact(predictions.stride) {
                 scores.push(softmax(&row[..self.classes]));
                 deltas.push(row[self.classes..][..self.deltas].to_vec());
             }
@@ -169,24 +169,24 @@ impl MaskHead {
     }
 
     /// Mask probabilities of each instance's own class, as [N, 2R, 2R] row by row.
-    pub fn run(&self, features: &[Map], instances: &Instances, watch: &mut Watch<'_>) -> Result<Vec<Vec<f32>>> {
+    pub fn run(&self, features: &[FeatureMap], instances: &Instances, watch: &mut Watch<'_>) -> Result<Vec<Vec<f32>>> {
         let mut masks = Vec::with_capacity(instances.boxes.len());
         for (boxes, classes) in instances.boxes.chunks(MASK_CHUNK).zip(instances.classes.chunks(MASK_CHUNK)) {
             let mut x = pool(&self.pooler, features, boxes);
             watch.mark("RoIAlign");
             for conv in &self.convs {
-                watch.go_on()?;
-                x = conv.forward(&x, Then::relu())?;
+                watch.check_cancelled()?;
+                x = conv.forward(&x, PostOps::relu())?;
             }
             let (count, side) = (x.count, self.pooler.resolution);
             let x = self.deconv.forward(&x, true).reshape(count * side * side * 4, 1, 1, self.width);
-            let answers = self.predictor.forward(&x, false);
+            let predictions = self.predictor.forward(&x, false);
             for (i, &class) in classes.iter().enumerate() {
                 let channel = if self.class_agnostic { 0 } else { class };
                 let cells = (0..side * 2).flat_map(|y| (0..side * 2).map(move |x| (y, x)));
                 let value = |(y, x): (usize, usize)| {
                     let cell = (i * side + y / 2) * side + x / 2;
-                    let logit = answers.data()[(cell * 4 + y % 2 * 2 + x % 2) * answers.stride + channel];
+                    let logit = predictions.data()[(cell * 4 + y % 2 * 2 + x % 2) * predictions.stride + channel];
                     1.0 / (1.0 + (-logit).exp())
                 };
                 masks.push(cells.map(value).collect());

@@ -4,7 +4,7 @@ use candle_core::{Device, Storage, Tensor};
 
 use super::super::Result;
 use super::super::layers::Conv;
-use crate::kernels::{self, Filters, Map, Options, Then, channel_stride};
+use crate::kernels::{self, FeatureMap, Filters, Options, PostOps, channel_stride};
 
 #[derive(Debug)]
 pub(super) enum Layer {
@@ -25,8 +25,8 @@ impl Layer {
         }
     }
 
-    pub fn is_on_tiles(&self) -> bool {
-        matches!(self, Self::Kernel(conv) if conv.is_on_tiles())
+    pub fn uses_amx(&self) -> bool {
+        matches!(self, Self::Kernel(conv) if conv.uses_amx())
     }
 
     /// Values that its result of so many pixels takes in memory.
@@ -37,7 +37,7 @@ impl Layer {
         }
     }
 
-    pub fn forward(&self, x: &Map, then: Then) -> Result<Map> {
+    pub fn forward(&self, x: &FeatureMap, then: PostOps) -> Result<FeatureMap> {
         let conv = match self {
             Self::Kernel(conv) => return Ok(conv.forward(x, then)),
             Self::Candle(conv) => conv,
@@ -72,12 +72,12 @@ pub(in crate::rcnn) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) ->
 }
 
 /// [n, H, W, C] → [n, C, H, W].
-fn to_tensor(x: &Map) -> Result<Tensor> {
+fn to_tensor(x: &FeatureMap) -> Result<Tensor> {
     let padded = Tensor::from_slice(x.data(), (x.count, x.height, x.width, x.stride), &Device::Cpu)?;
     Ok(padded.narrow(3, 0, x.channels)?.permute((0, 3, 1, 2))?.contiguous()?)
 }
 
-fn from_tensor(t: &Tensor, like: &Map) -> Result<Map> {
+fn from_tensor(t: &Tensor, like: &FeatureMap) -> Result<FeatureMap> {
     let (count, channels, height, width) = t.dims4()?;
     let mut map = like.pool().map(count, height, width, channels);
     let t = t.permute((0, 2, 3, 1))?.pad_with_zeros(3, 0, map.stride - channels)?;

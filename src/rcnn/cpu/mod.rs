@@ -17,8 +17,8 @@ use super::layers::{Conv, Norm};
 use super::network::Output;
 use super::resnet::{Bottleneck, Convert, ResNet};
 use super::rpn::{Proposals, Rpn, RpnDecoder};
-use super::{Error, Result, Stop, go_on, roi_heads};
-use crate::kernels::{self, Image, Isa, Map, Options, Pool, Stem, Then, channel_stride};
+use super::{Error, Result, Stop, check_cancelled, roi_heads};
+use crate::kernels::{self, FeatureMap, Image, Isa, Options, PostOps, Stem, Workspace, channel_stride};
 
 /// Who looks on while a prediction runs.
 pub(super) struct Watch<'a> {
@@ -28,8 +28,8 @@ pub(super) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn go_on(&self) -> Result<()> {
-        go_on(self.stop)
+    fn check_cancelled(&self) -> Result<()> {
+        check_cancelled(self.stop)
     }
 
     fn mark(&mut self, stage: &'static str) {
@@ -38,7 +38,7 @@ impl Watch<'_> {
 }
 
 pub(super) struct Cpu {
-    pool: Pool,
+    pool: Workspace,
     backbone: Fpn<Stem, Layer>,
     /// Whether the stem, and each stage, hands its maps on split.
     split: Vec<bool>,
@@ -46,7 +46,7 @@ pub(super) struct Cpu {
     channels: usize,
     rpn_conv: Layer,
     /// Objectness of a cell's anchors, then their deltas.
-    rpn_answers: kernels::Conv,
+    rpn_predictor: kernels::Conv,
     rpn: RpnDecoder,
     box_head: BoxHead,
     mask_head: Option<MaskHead>,
@@ -74,7 +74,7 @@ impl Cpu {
         let stem = |conv: Conv| with_filters(&conv, |filters| Stem::new(of_backbone, filters));
         let backbone = Fpn::load(&config.model, vb.pp("backbone"), &Convert { stem: &stem, layer: &layer })?;
         let Rpn { head, decoder } = Rpn::load(&config.model, vb.pp("proposal_generator"))?;
-        let rpn_answers = heads::join(&head.objectness_logits, &head.anchor_deltas, options)?;
+        let rpn_predictor = heads::join(&head.objectness_logits, &head.anchor_deltas, options)?;
         let roi_heads = vb.pp("roi_heads");
         let box_head = BoxHead::pack(roi_heads::BoxHead::load(config, roi_heads.clone())?, options)?;
         let mask_head = match config.model.mask_on {
@@ -83,12 +83,12 @@ impl Cpu {
         };
         let rpn_conv = Layer::pack(head.conv, options)?;
         let channels = config.model.fpn.out_channels;
-        let split = who_splits(&backbone);
-        let pool = Pool::default();
-        Ok(Self { pool, backbone, split, channels, rpn_conv, rpn_answers, rpn: decoder, box_head, mask_head })
+        let split = plan_layouts(&backbone);
+        let pool = Workspace::default();
+        Ok(Self { pool, backbone, split, channels, rpn_conv, rpn_predictor, rpn: decoder, box_head, mask_head })
     }
 
-    /// See [`Pool::work`].
+    /// See [`Workspace::work`].
     pub fn work(&self) -> u64 {
         self.pool.work()
     }
@@ -107,29 +107,29 @@ impl Cpu {
     }
 
     /// res2 … res5.
-    fn levels(&self, image: Image, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
+    fn levels(&self, image: Image, watch: &mut Watch<'_>) -> Result<Vec<FeatureMap>> {
         let bottom_up = &self.backbone.bottom_up;
         // Below what the stem makes, for res2.
         let pixels = image.pixels() / (STRIDES[0] * STRIDES[0]);
         let first = bottom_up.stages.first().and_then(|stage| stage.first());
         let res2 = first.map_or(Ok(0), |block| block.conv3.result_values(pixels, self.split[1]))?;
-        let gap = self.gap(res2, &[image.map()]);
+        let gap = self.reserve(res2, &[image.map()]);
         let stem = bottom_up.stem.forward(&image, self.split[0]);
         drop((image, gap));
         watch.mark("stem");
         let mut below = Some(stem);
-        let mut levels: Vec<Map> = vec![];
+        let mut levels: Vec<FeatureMap> = vec![];
         for (stage, &split) in bottom_up.stages.iter().zip(&self.split[1..]) {
             let mut blocks = stage.iter();
             let stem = below.take();
             let (Some(first), Some(below)) = (blocks.next(), stem.as_ref().or(levels.last())) else {
                 return Err(Error::Config("MODEL.RESNETS has a stage without blocks".into()));
             };
-            let mut x = first.enter(below, split)?;
+            let mut x = first.forward_first(below, split)?;
             drop(stem);
             for block in blocks {
-                watch.go_on()?;
-                x = block.go_on(x, split)?;
+                watch.check_cancelled()?;
+                x = block.forward_next(x, split)?;
             }
             levels.push(x);
         }
@@ -137,19 +137,19 @@ impl Cpu {
     }
 
     /// p2 … p6.
-    fn pyramid(&self, mut levels: Vec<Map>, watch: &mut Watch<'_>) -> Result<Vec<Map>> {
+    fn pyramid(&self, mut levels: Vec<FeatureMap>, watch: &mut Watch<'_>) -> Result<Vec<FeatureMap>> {
         let mut features = vec![];
-        let mut above: Option<Map> = None;
+        let mut above: Option<FeatureMap> = None;
         // For the largest merged map, where res3 to res5 are.
         let largest = levels.first().map_or(0, |map| map.pixels() * channel_stride(self.channels));
-        levels.push(self.gap(largest, &levels.iter().skip(1).collect::<Vec<_>>()));
+        levels.push(self.reserve(largest, &levels.iter().skip(1).collect::<Vec<_>>()));
         for (i, (lateral, output)) in self.backbone.lateral.iter().zip(&self.backbone.output).enumerate().rev() {
-            watch.go_on()?;
+            watch.check_cancelled()?;
             if i == 0 {
                 levels.truncate(1);
             }
             let Some(level) = levels.get(i) else { break };
-            let mut merged = lateral.forward(level, Then::default())?;
+            let mut merged = lateral.forward(level, PostOps::default())?;
             if i == 0 {
                 levels.clear();
             }
@@ -158,7 +158,7 @@ impl Cpu {
                 kernels::add_upsampled(&mut merged, &above, self.backbone.fuse == FuseType::Avg);
             }
             watch.mark("upsampling");
-            features.push(output.forward(&merged, Then::default())?);
+            features.push(output.forward(&merged, PostOps::default())?);
             watch.mark("pyramid");
             above = Some(merged);
         }
@@ -169,20 +169,25 @@ impl Cpu {
     }
 
     /// Keeps addresses free: when these maps and this are dropped, their places are together large enough for one of so many values.
-    fn gap(&self, values: usize, maps: &[&Map]) -> Map {
+    fn reserve(&self, values: usize, maps: &[&FeatureMap]) -> FeatureMap {
         let there: usize = maps.iter().map(|map| map.values()).sum();
         self.pool.map(1, 1, 1, values.saturating_sub(there))
     }
 
-    fn propose(&self, features: &[Map], (width, height): (usize, usize), watch: &mut Watch<'_>) -> Result<Proposals> {
+    fn propose(
+        &self,
+        features: &[FeatureMap],
+        (width, height): (usize, usize),
+        watch: &mut Watch<'_>,
+    ) -> Result<Proposals> {
         let count = self.rpn.anchors_per_cell();
         let mut candidates = vec![];
         for (level, feature) in features.iter().enumerate() {
-            watch.go_on()?;
-            let hidden = self.rpn_conv.forward(feature, Then::relu())?;
-            let answers = self.rpn_answers.forward(&hidden, Then::default());
+            watch.check_cancelled()?;
+            let hidden = self.rpn_conv.forward(feature, PostOps::relu())?;
+            let predictions = self.rpn_predictor.forward(&hidden, PostOps::default());
             watch.mark("RPN head");
-            let (data, stride) = (answers.data(), answers.stride);
+            let (data, stride) = (predictions.data(), predictions.stride);
             let mut logits = Vec::with_capacity(feature.pixels() * count);
             data.chunks_exact(stride).for_each(|cell| logits.extend_from_slice(&cell[..count]));
             let delta = |cell: usize, a: usize| {
@@ -200,49 +205,48 @@ impl Cpu {
 
 /// Whether the stem, and each stage, is on tiles, and so is all that reads what it makes. A stage without a shortcut adds to what is below, so
 /// neither of the two splits.
-fn who_splits(backbone: &Fpn<Stem, Layer>) -> Vec<bool> {
+fn plan_layouts(backbone: &Fpn<Stem, Layer>) -> Vec<bool> {
     let ResNet { stem, stages } = &backbone.bottom_up;
     let enters = |stage: &Vec<Bottleneck<Layer>>| {
-        let on_tiles = |block: &Bottleneck<Layer>| {
-            block.conv1.is_on_tiles() && block.shortcut.as_ref().is_some_and(Layer::is_on_tiles)
-        };
+        let on_tiles =
+            |block: &Bottleneck<Layer>| block.conv1.uses_amx() && block.shortcut.as_ref().is_some_and(Layer::uses_amx);
         stage.first().is_some_and(on_tiles)
     };
     let stays = |stage: &Vec<Bottleneck<Layer>>| {
-        enters(stage) && stage.iter().flat_map(Bottleneck::layers).all(Layer::is_on_tiles)
+        enters(stage) && stage.iter().flat_map(Bottleneck::layers).all(Layer::uses_amx)
     };
-    let made = std::iter::once(stem.is_on_tiles()).chain(stages.iter().map(stays));
+    let made = std::iter::once(stem.uses_amx()).chain(stages.iter().map(stays));
     let read = |i: usize| {
         let lateral = i.checked_sub(1).and_then(|level| backbone.lateral.get(level));
-        stages.get(i).is_none_or(enters) && lateral.is_none_or(Layer::is_on_tiles)
+        stages.get(i).is_none_or(enters) && lateral.is_none_or(Layer::uses_amx)
     };
     made.enumerate().map(|(i, made)| made && read(i)).collect()
 }
 
 impl Bottleneck<Layer> {
     /// The stage's first block: what is below is still needed.
-    fn enter(&self, x: &Map, split: bool) -> Result<Map> {
+    fn forward_first(&self, x: &FeatureMap, split: bool) -> Result<FeatureMap> {
         // The large map first, where the arena has room for it.
         let shortcut = match &self.shortcut {
-            Some(conv) => conv.forward(x, Then { split, ..Then::default() })?,
+            Some(conv) => conv.forward(x, PostOps { split, ..PostOps::default() })?,
             None => x.duplicate(),
         };
         let y = self.narrow(x, split)?;
-        self.conv3.forward(&y, Then { relu: true, add_to: Some(shortcut), split })
+        self.conv3.forward(&y, PostOps { relu: true, add_to: Some(shortcut), split })
     }
 
-    fn go_on(&self, x: Map, split: bool) -> Result<Map> {
+    fn forward_next(&self, x: FeatureMap, split: bool) -> Result<FeatureMap> {
         let y = self.narrow(&x, split)?;
         let shortcut = match &self.shortcut {
-            Some(conv) => conv.forward(&x, Then { split, ..Then::default() })?,
+            Some(conv) => conv.forward(&x, PostOps { split, ..PostOps::default() })?,
             None => x,
         };
-        self.conv3.forward(&y, Then { relu: true, add_to: Some(shortcut), split })
+        self.conv3.forward(&y, PostOps { relu: true, add_to: Some(shortcut), split })
     }
 
-    fn narrow(&self, x: &Map, split: bool) -> Result<Map> {
-        let y = self.conv1.forward(x, Then { split, ..Then::relu() })?;
-        self.conv2.forward(&y, Then { split, ..Then::relu() })
+    fn narrow(&self, x: &FeatureMap, split: bool) -> Result<FeatureMap> {
+        let y = self.conv1.forward(x, PostOps { split, ..PostOps::relu() })?;
+        self.conv2.forward(&y, PostOps { split, ..PostOps::relu() })
     }
 
     fn layers(&self) -> impl Iterator<Item = &Layer> {

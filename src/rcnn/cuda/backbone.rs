@@ -1,7 +1,7 @@
 //! ResNet and feature pyramid (`detectron2/modeling/backbone/resnet.py` and `fpn.py`).
 
 use super::input::{Input, Loaded};
-use super::layer::{Layer, Map, Ops, PostOps};
+use super::layer::{FeatureMap, Layer, Ops, PostOps};
 use super::runtime::Params;
 use crate::rcnn::config::FuseType;
 use crate::rcnn::fpn::Fpn;
@@ -57,11 +57,11 @@ impl Backbone {
     }
 
     /// p2 … p6 of each image.
-    pub fn forward(&self, ops: &Ops, input: &Input, images: &Loaded) -> Result<Vec<Map>> {
+    pub fn forward(&self, ops: &Ops, input: &Input, images: &Loaded) -> Result<Vec<FeatureMap>> {
         let mut levels = self.levels(ops, input, images)?;
         let fpn = &self.0;
         let mut features = vec![];
-        let mut above: Option<Map> = None;
+        let mut above: Option<FeatureMap> = None;
         for (lateral, output) in fpn.lateral.iter().zip(&fpn.output).rev() {
             let Some(level) = levels.pop() else { break };
             let merged = ops.conv(lateral, &level, PostOps::default())?;
@@ -80,22 +80,22 @@ impl Backbone {
     }
 
     /// res2 … res5.
-    fn levels(&self, ops: &Ops, input: &Input, images: &Loaded) -> Result<Vec<Map>> {
+    fn levels(&self, ops: &Ops, input: &Input, images: &Loaded) -> Result<Vec<FeatureMap>> {
         let bottom_up = &self.0.bottom_up;
         let stem = ops.stem(&bottom_up.stem, input, images)?;
         let mut below = Some(ops.max_pool(&stem)?);
         drop(stem);
-        let mut levels: Vec<Map> = vec![];
+        let mut levels: Vec<FeatureMap> = vec![];
         for stage in &bottom_up.stages {
             let mut blocks = stage.iter();
             // A level is also read by the pyramid, so the next stage adds nothing to it in place.
             let mut x = match (blocks.next(), below.take(), levels.last()) {
-                (Some(first), Some(stem), _) => first.go_on(ops, stem)?,
-                (Some(first), None, Some(level)) => first.enter(ops, level)?,
+                (Some(first), Some(stem), _) => first.forward_next(ops, stem)?,
+                (Some(first), None, Some(level)) => first.forward_first(ops, level)?,
                 _ => return Err(Error::Config("MODEL.RESNETS has a stage without blocks".into())),
             };
             for block in blocks {
-                x = block.go_on(ops, x)?;
+                x = block.forward_next(ops, x)?;
             }
             levels.push(x);
         }
@@ -104,7 +104,7 @@ impl Backbone {
 }
 
 impl Bottleneck<Layer> {
-    fn enter(&self, ops: &Ops, x: &Map) -> Result<Map> {
+    fn forward_first(&self, ops: &Ops, x: &FeatureMap) -> Result<FeatureMap> {
         let shortcut = match &self.shortcut {
             Some(conv) => ops.conv(conv, x, PostOps::default())?,
             None => ops.subsample(x, 1)?,
@@ -113,15 +113,15 @@ impl Bottleneck<Layer> {
         ops.conv(&self.conv3, &y, PostOps { relu: true, add: Some(shortcut) })
     }
 
-    fn go_on(&self, ops: &Ops, x: Map) -> Result<Map> {
+    fn forward_next(&self, ops: &Ops, x: FeatureMap) -> Result<FeatureMap> {
         if self.shortcut.is_some() {
-            return self.enter(ops, &x);
+            return self.forward_first(ops, &x);
         }
         let y = self.narrow(ops, &x)?;
         ops.conv(&self.conv3, &y, PostOps { relu: true, add: Some(x) })
     }
 
-    fn narrow(&self, ops: &Ops, x: &Map) -> Result<Map> {
+    fn narrow(&self, ops: &Ops, x: &FeatureMap) -> Result<FeatureMap> {
         let y = ops.conv(&self.conv1, x, PostOps::relu())?;
         ops.conv(&self.conv2, &y, PostOps::relu())
     }
@@ -129,7 +129,7 @@ impl Bottleneck<Layer> {
 
 impl Ops {
     /// A map in f32 as this network's type, which is another.
-    pub fn convert(&self, x: &Map) -> Result<Map> {
+    pub fn convert(&self, x: &FeatureMap) -> Result<FeatureMap> {
         let out = self.map(x.count, x.height, x.width, x.channels)?;
         let params = Convert { input: x.buffer.address, output: out.buffer.address };
         self.context.items(&self.named("convert"), &params, out.values() / self.dtype.pack())?;
@@ -137,7 +137,7 @@ impl Ops {
     }
 
     /// 3 × 3 at stride 2, after a ReLU.
-    fn max_pool(&self, x: &Map) -> Result<Map> {
+    fn max_pool(&self, x: &FeatureMap) -> Result<FeatureMap> {
         let out = self.map(x.count, (x.height - 1) / 2 + 1, (x.width - 1) / 2 + 1, x.channels)?;
         let params = MaxPool {
             input: x.buffer.address,
@@ -154,13 +154,13 @@ impl Ops {
     }
 
     /// Every `stride`-th pixel of every `stride`-th row: max-pooling with a kernel of 1.
-    fn subsample(&self, x: &Map, stride: usize) -> Result<Map> {
+    fn subsample(&self, x: &FeatureMap, stride: usize) -> Result<FeatureMap> {
         let out = self.map(x.count, (x.height - 1) / stride + 1, (x.width - 1) / stride + 1, x.channels)?;
         self.im2col(x, &out, (1, stride, 1), 0, out.pixels(), out.buffer.address)?;
         Ok(out)
     }
 
-    fn upsample_add(&self, coarse: &Map, fine: &Map, factor: f32) -> Result<()> {
+    fn upsample_add(&self, coarse: &FeatureMap, fine: &FeatureMap, factor: f32) -> Result<()> {
         let params = UpsampleAdd {
             coarse: coarse.buffer.address,
             fine: fine.buffer.address,

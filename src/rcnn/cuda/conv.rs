@@ -1,7 +1,7 @@
 //! Convolutions as matrix products: of the map as it lies, of rows that `im2col` gathers, or of Winograd's tiles.
 
 use super::Dtype;
-use super::layer::{Layer, Map, Ops, PostOps, Weight};
+use super::layer::{FeatureMap, Layer, Ops, PostOps, Weight};
 use super::runtime::{Buffer, Params, Product};
 use crate::rcnn::{Error, Result};
 
@@ -85,7 +85,7 @@ unsafe impl Params for Moments {}
 
 impl Ops {
     /// [N, H, W, C] → [N, H / stride, W / stride, D].
-    pub fn conv(&self, layer: &Layer, x: &Map, mut then: PostOps) -> Result<Map> {
+    pub fn conv(&self, layer: &Layer, x: &FeatureMap, mut then: PostOps) -> Result<FeatureMap> {
         assert_eq!(x.channels, layer.input, "a map with the channels of another layer");
         let (height, width) = ((x.height - 1) / layer.stride + 1, (x.width - 1) / layer.stride + 1);
         // A product adds to what is there already.
@@ -111,7 +111,7 @@ impl Ops {
     pub fn product_of_rows(
         &self,
         layer: &Layer,
-        out: &Map,
+        out: &FeatureMap,
         add: bool,
         relu: bool,
         fill: impl Fn(usize, usize, u64) -> Result<()>,
@@ -132,7 +132,7 @@ impl Ops {
         Ok(())
     }
 
-    fn product(&self, layer: &Layer, weight: &Buffer, out: &Map, add: bool, relu: bool) -> Product {
+    fn product(&self, layer: &Layer, weight: &Buffer, out: &FeatureMap, add: bool, relu: bool) -> Product {
         let (k, n) = (layer.row / layer.groups, layer.output / layer.groups);
         let last = layer.ends_with_product();
         Product {
@@ -159,8 +159,8 @@ impl Ops {
     /// Rows `first` to `first + rows` of kernel · kernel · channels values, one for each pixel of `out`.
     pub fn im2col(
         &self,
-        x: &Map,
-        out: &Map,
+        x: &FeatureMap,
+        out: &FeatureMap,
         (kernel, stride, groups): (usize, usize, usize),
         first: usize,
         rows: usize,
@@ -185,7 +185,7 @@ impl Ops {
         self.context.items(&self.named("im2col"), &params, items)
     }
 
-    fn winograd(&self, layer: &Layer, weight: &Buffer, x: &Map, out: &Map, relu: bool) -> Result<()> {
+    fn winograd(&self, layer: &Layer, weight: &Buffer, x: &FeatureMap, out: &FeatureMap, relu: bool) -> Result<()> {
         let (down, across) = (x.height.div_ceil(4), x.width.div_ceil(4));
         let total = x.count * down * across;
         let of_tile = 36 * 4 * (layer.input + layer.output);
@@ -235,7 +235,7 @@ impl Ops {
     }
 
     /// What the layer's products could not do: the bias of groups, a group norm, an addition, the ReLU.
-    pub fn finish(&self, layer: &Layer, out: &Map, then: &PostOps) -> Result<()> {
+    pub fn finish(&self, layer: &Layer, out: &FeatureMap, then: &PostOps) -> Result<()> {
         if !layer.is_left(then) {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use crate::rcnn::cpu;
 
-/// Of activations and weights; sums are f32, and so are the answers of the heads.
+/// Of activations and weights; sums are f32, and so are the predictions of the heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dtype {
     F32,

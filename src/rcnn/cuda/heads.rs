@@ -3,7 +3,7 @@
 use super::Dtype;
 use super::dense::Dense;
 use super::input::Loaded;
-use super::layer::{Layer, Map, Ops, PostOps, padded};
+use super::layer::{FeatureMap, Layer, Ops, PostOps, padded};
 use super::params::{
     ClassScoresParams, DetectionsGatherParams, DetectionsTopkParams, NMS_BITS, NMS_SCAN_SHARED, NmsMaskParams,
     NmsScanParams, ProposalLevel, ProposalsMergeParams, ProposalsTopkParams, RoiAlignParams, THREADS, TOP_K_MOST,
@@ -25,7 +25,7 @@ const NMS_THREADS: usize = 64;
 pub(super) struct RpnHead {
     conv: Layer,
     /// Objectness of a cell's anchors, then their deltas.
-    answers: Dense,
+    predictions: Dense,
     /// Of each level: [anchors, 4] f32 around a cell's place.
     anchors: Vec<Buffer>,
     decoder: RpnDecoder,
@@ -47,7 +47,7 @@ impl RpnHead {
         let Rpn { head, decoder } = rpn;
         at_most("MODEL.RPN.PRE_NMS_TOPK_TEST", decoder.pre_nms_topk)?;
         at_most("MODEL.RPN.POST_NMS_TOPK_TEST", decoder.post_nms_topk)?;
-        let answers = with_filters(&head.objectness_logits, |a| {
+        let predictions = with_filters(&head.objectness_logits, |a| {
             with_filters(&head.anchor_deltas, |b| {
                 let weight = [a.weight, b.weight].concat();
                 let at = |k: usize, o: usize| if k < a.input { weight[o * a.input + k] } else { 0.0 };
@@ -55,11 +55,11 @@ impl RpnHead {
             })
         })???;
         let anchors = decoder.anchors.iter().map(|level| ops.context.upload(&level.cells)).collect::<Result<_>>()?;
-        Ok(Self { conv: Layer::pack(ops, &head.conv)?, answers, anchors, decoder })
+        Ok(Self { conv: Layer::pack(ops, &head.conv)?, predictions, anchors, decoder })
     }
 
     /// Proposals from p2 … p6.
-    pub fn forward(&self, ops: &Ops, features: &[Map], images: &Loaded) -> Result<Regions> {
+    pub fn forward(&self, ops: &Ops, features: &[FeatureMap], images: &Loaded) -> Result<Regions> {
         let decoder = &self.decoder;
         let (levels, cap) = (features.len(), decoder.pre_nms_topk);
         let segments = images.count * levels;
@@ -73,19 +73,19 @@ impl RpnHead {
             weights: decoder.weights,
             ..Default::default()
         };
-        let mut answers = vec![];
+        let mut predictions = vec![];
         for (i, feature) in features.iter().enumerate() {
             let hidden = ops.conv(&self.conv, feature, PostOps::relu())?;
-            let of_level = self.answers.forward(ops, hidden.buffer.address, hidden.pixels(), false)?;
+            let of_level = self.predictions.forward(ops, hidden.buffer.address, hidden.pixels(), false)?;
             params.level[i] = ProposalLevel {
-                answers: of_level.address,
+                predictions: of_level.address,
                 anchors: self.anchors[i].address,
                 height: feature.height as i32,
                 width: feature.width as i32,
-                stride: self.answers.output as i32,
+                stride: self.predictions.output as i32,
                 step: decoder.anchors[i].stride,
             };
-            answers.push(of_level);
+            predictions.push(of_level);
         }
         let boxes = ops.context.buffer(segments * cap * 16)?;
         let scores = ops.context.buffer(segments * cap * 4)?;
@@ -173,11 +173,11 @@ impl Ops {
     pub fn pool(
         &self,
         pooler: &Pooler,
-        features: &[Map],
+        features: &[FeatureMap],
         (boxes, counts, images): (u64, u64, u64),
         per_image: usize,
         count: usize,
-    ) -> Result<Map> {
+    ) -> Result<FeatureMap> {
         let out = self.map(count, pooler.resolution, pooler.resolution, features[0].channels)?;
         let params = RoiAlignParams {
             maps: std::array::from_fn(|i| features[i].buffer.address),
@@ -204,7 +204,7 @@ pub(super) struct BoxHead {
     convs: Vec<Layer>,
     fcs: Vec<Dense>,
     /// Logits of the classes and the background, then deltas.
-    answers: Dense,
+    predictions: Dense,
     deltas: usize,
     selection: Selection,
 }
@@ -231,16 +231,16 @@ impl BoxHead {
         for fc in &fcs {
             packed.push(Dense::join(ops, &[fc], cells.take(), ops.dtype)?);
         }
-        let answers = Dense::join(ops, &[&cls_score, &bbox_pred], cells.take(), Dtype::F32)?;
+        let predictions = Dense::join(ops, &[&cls_score, &bbox_pred], cells.take(), Dtype::F32)?;
         let deltas = bbox_pred.weight().dim(0)?;
         let convs = convs.iter().map(|conv| Layer::pack(ops, conv)).collect::<Result<_>>()?;
-        Ok(Self { pooler, convs, fcs: packed, answers, deltas, selection })
+        Ok(Self { pooler, convs, fcs: packed, predictions, deltas, selection })
     }
 
     pub fn forward(
         &self,
         ops: &Ops,
-        features: &[Map],
+        features: &[FeatureMap],
         regions: &Regions,
         images: &Loaded,
         threshold: f32,
@@ -255,17 +255,24 @@ impl BoxHead {
         for fc in &self.fcs {
             rows = fc.forward(ops, rows.address, count, true)?;
         }
-        let answers = self.answers.forward(ops, rows.address, count, false)?;
+        let predictions = self.predictions.forward(ops, rows.address, count, false)?;
         drop(rows);
-        self.select(ops, regions, &answers, images, threshold)
+        self.select(ops, regions, &predictions, images, threshold)
     }
 
-    fn select(&self, ops: &Ops, regions: &Regions, answers: &Buffer, images: &Loaded, threshold: f32) -> Result<Found> {
-        let (chosen, classes, stride) = (&self.selection, self.selection.num_classes, self.answers.output);
+    fn select(
+        &self,
+        ops: &Ops,
+        regions: &Regions,
+        predictions: &Buffer,
+        images: &Loaded,
+        threshold: f32,
+    ) -> Result<Found> {
+        let (chosen, classes, stride) = (&self.selection, self.selection.num_classes, self.predictions.output);
         let (n, count, cap) = (regions.images, regions.images * regions.most, TOP_K_MOST);
         let scores = ops.context.buffer(count * (classes + 1) * 4)?;
         let params = ClassScoresParams {
-            answers: answers.address,
+            predictions: predictions.address,
             scores: scores.address,
             classes: classes as i32,
             deltas: self.deltas as i32,
@@ -277,7 +284,7 @@ impl BoxHead {
             rois: regions.boxes.address,
             roi_counts: regions.counts.address,
             scores: scores.address,
-            answers: answers.address,
+            predictions: predictions.address,
             sizes: images.sizes.address,
             boxes: candidates.boxes.address,
             out_scores: candidates.scores.address,

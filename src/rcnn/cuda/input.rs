@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use super::layer::{Layer, Map, Ops, PostOps};
+use super::layer::{FeatureMap, Layer, Ops, PostOps};
 use super::params::ResizeParams;
 use super::runtime::{Buffer, Params};
 use crate::rcnn::config::Config;
@@ -115,7 +115,7 @@ fn resize(
 
 impl Ops {
     /// The first convolution with its ReLU, of normalised and padded images: [N, H / 2, W / 2, C].
-    pub fn stem(&self, layer: &Layer, input: &Input, images: &Loaded) -> Result<Map> {
+    pub fn stem(&self, layer: &Layer, input: &Input, images: &Loaded) -> Result<FeatureMap> {
         let (width, height) = images.size;
         let (out_width, out_height) = (padded(width) / 2, padded(height) / 2);
         let model = &input.config.model;

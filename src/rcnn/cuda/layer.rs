@@ -13,7 +13,7 @@ pub(super) fn padded(channels: usize) -> usize {
 
 /// A feature map [count, height, width, channels]; `channels` includes the padding, which is zero.
 #[derive(Debug)]
-pub(super) struct Map {
+pub(super) struct FeatureMap {
     pub buffer: Buffer,
     pub count: usize,
     pub height: usize,
@@ -21,7 +21,7 @@ pub(super) struct Map {
     pub channels: usize,
 }
 
-impl Map {
+impl FeatureMap {
     pub fn pixels(&self) -> usize {
         self.count * self.height * self.width
     }
@@ -42,7 +42,7 @@ impl Map {
 pub(super) struct PostOps {
     pub relu: bool,
     /// Is added before the ReLU; its memory may become the result's.
-    pub add: Option<Map>,
+    pub add: Option<FeatureMap>,
 }
 
 impl PostOps {
@@ -197,9 +197,9 @@ fn winograd_filters(weight: &[f32], input: usize, output: usize) -> Vec<f32> {
 }
 
 impl Ops {
-    pub fn map(&self, count: usize, height: usize, width: usize, channels: usize) -> Result<Map> {
+    pub fn map(&self, count: usize, height: usize, width: usize, channels: usize) -> Result<FeatureMap> {
         let buffer = self.context.buffer(count * height * width * channels * self.dtype.bytes())?;
-        Ok(Map { buffer, count, height, width, channels })
+        Ok(FeatureMap { buffer, count, height, width, channels })
     }
 
     fn bias(&self, bias: &[f32]) -> Result<Buffer> {

@@ -6,7 +6,7 @@ use super::Dtype;
 use super::dense::Dense;
 use super::heads::Found;
 use super::input::Loaded;
-use super::layer::{Layer, Map, Ops, PostOps, padded};
+use super::layer::{FeatureMap, Layer, Ops, PostOps, padded};
 use super::params::{MASK_RUNS_SHARED, MaskProbabilitiesParams, MaskRoisParams, MaskRunsParams, THREADS};
 use super::runtime::Buffer;
 use crate::rcnn::cpu::layer::{with_filters, with_values};
@@ -62,7 +62,7 @@ impl MaskHead {
     pub fn forward(
         &self,
         ops: &Ops,
-        features: &[Map],
+        features: &[FeatureMap],
         found: &Found,
         counts: &[usize],
         images: &Loaded,
@@ -85,7 +85,7 @@ impl MaskHead {
     fn probabilities(
         &self,
         ops: &Ops,
-        features: &[Map],
+        features: &[FeatureMap],
         packed: &Packed,
         (first, count): (usize, usize),
         masks: &Buffer,

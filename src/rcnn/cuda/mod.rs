@@ -39,7 +39,7 @@ use super::config::Config;
 use super::device::GpuInfo;
 use super::model::Detection;
 use super::resnet::Convert;
-use super::{Result, Stop, fpn, go_on, roi_heads, rpn};
+use super::{Result, Stop, check_cancelled, fpn, roi_heads, rpn};
 
 #[derive(Debug)]
 pub(super) struct Cuda {
@@ -128,9 +128,9 @@ impl Cuda {
         let ops = &self.ops;
         ops.context.0.enter()?;
         let input = self.input.load(ops, images)?;
-        go_on(stop)?;
+        check_cancelled(stop)?;
         let mut features = self.backbone.forward(&self.rpn_ops, &self.input, &input)?;
-        go_on(stop)?;
+        check_cancelled(stop)?;
         let proposals = self.rpn.forward(&self.rpn_ops, &features, &input)?;
         if self.rpn_ops.dtype != ops.dtype {
             features = features.into_iter().map(|map| ops.convert(&map)).collect::<Result<_>>()?;
@@ -140,7 +140,7 @@ impl Cuda {
         // The first wait: what the host has done until here took less time than the GPU needs for it.
         let counts = found.counts(ops)?;
         mark("network");
-        go_on(stop)?;
+        check_cancelled(stop)?;
         let masks = match &self.mask_head {
             Some(head) => Some(head.forward(ops, &features, &found, &counts, &input)?),
             None => None,

@@ -33,7 +33,7 @@ pub struct ResizeParams {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ProposalLevel {
-    pub answers: u64,
+    pub predictions: u64,
     pub anchors: u64,
     pub height: i32,
     pub width: i32,
@@ -116,7 +116,7 @@ pub struct RoiAlignParams {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ClassScoresParams {
-    pub answers: u64,
+    pub predictions: u64,
     pub scores: u64,
     pub classes: i32,
     pub deltas: i32,
@@ -129,7 +129,7 @@ pub struct DetectionsTopkParams {
     pub rois: u64,
     pub roi_counts: u64,
     pub scores: u64,
-    pub answers: u64,
+    pub predictions: u64,
     pub sizes: u64,
     pub boxes: u64,
     pub out_scores: u64,

@@ -17,7 +17,7 @@ use self::stream::Export;
 use self::zipped::Zipped;
 use super::params::{Query, path};
 use super::problem::{Code, Problem, Result};
-use super::results::existing;
+use super::results::find_document;
 use crate::api::{ANSWER, State};
 use crate::database::in_time;
 use crate::documents::{self, DocumentRow, FoundRow, PageRow};
@@ -115,7 +115,7 @@ pub async fn export(request: HttpRequest, state: web::Data<State>) -> Result<Htt
     let format = Format::parse(&format).ok_or_else(wrong)?;
     let number: Option<i32> = query.number("page", 1, i32::MAX)?;
     query.done()?;
-    let document = existing(&state, id).await?;
+    let document = find_document(&state, id).await?;
     let results = in_time(ANSWER, results(&state, document, number)).await?;
     if let (Some(n), None) = (number, results.pages.first()) {
         return Err(Problem::new(Code::NotFound, format!("Document {id} has no finished page {n}.")));

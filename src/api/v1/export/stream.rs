@@ -44,7 +44,9 @@ impl Export {
         let mut out = vec![];
         while out.is_empty() && !self.is_over() {
             let part = self.part(&mut out).await;
-            part.inspect_err(|error| tracing::warn!(document = self.results.document.id, "an export ends early: {error:#}"))?;
+            part.inspect_err(|error| {
+                tracing::warn!(document = self.results.document.id, "an export ends early: {error:#}")
+            })?;
         }
         Ok((!out.is_empty()).then(|| out.into()))
     }

@@ -1,4 +1,4 @@
-// From the box head's answers to detections, as in roi_heads.rs: `class_scores`, `detections_topk`, nms.cuh,
+// From the box head's predictions to detections, as in roi_heads.rs: `class_scores`, `detections_topk`, nms.cuh,
 // `detections_gather`.
 #pragma once
 #include "boxes.cuh"
@@ -6,7 +6,7 @@
 
 struct ClassScoresParams {
     // [R, stride] f32: logits of the classes and the background, then `deltas` deltas.
-    uint64_t answers;
+    uint64_t predictions;
     // [R, classes + 1] f32
     uint64_t scores;
     int classes, deltas, stride;
@@ -14,7 +14,7 @@ struct ClassScoresParams {
 
 // An item for each RoI: its softmax; zeros if a score or a delta is not finite.
 HD void class_scores(const ClassScoresParams& p, long item) {
-    const float* logits = (const float*)p.answers + item * p.stride;
+    const float* logits = (const float*)p.predictions + item * p.stride;
     const int n = p.classes + 1;
     float* scores = (float*)p.scores + item * n;
     float largest = -INFINITY, sum = 0;
@@ -37,7 +37,7 @@ struct DetectionsTopkParams {
     // [N, post, 4] f32, [N] i32: the proposals, and how many.
     uint64_t rois, roi_counts;
     // Of `class_scores`, for N · post RoIs.
-    uint64_t scores, answers;
+    uint64_t scores, predictions;
     // [N, 2] f32: width and height of each resized image without padding.
     uint64_t sizes;
     // [N, cap, 4] f32, [N, cap] f32, [N, cap] i32, [N] i32: the best candidates, best first.
@@ -71,7 +71,7 @@ HD void detections_topk(const DetectionsTopkParams& p, Block& block) {
     top_k(block, n, count, k, key, s);
     block.each(k, [&](int rank) {
         const int i = index_of(s.keys[rank]), roi = i / p.classes, category = i % p.classes;
-        const float* deltas = (const float*)p.answers + (first + roi) * p.stride + p.classes + 1;
+        const float* deltas = (const float*)p.predictions + (first + roi) * p.stride + p.classes + 1;
         const float* own = deltas + (p.class_agnostic ? 0 : category * 4);
         const Box box = apply_deltas(((const Box*)p.rois)[first + roi], own, p.weights);
         const long out = block.index * p.cap + rank;

@@ -1,4 +1,4 @@
-// From the region proposal network's answers to proposals, as in rpn.rs: `proposals_topk`, nms.cuh, `proposals_merge`.
+// From the region proposal network's predictions to proposals, as in rpn.rs: `proposals_topk`, nms.cuh, `proposals_merge`.
 #pragma once
 #include "boxes.cuh"
 #include "select.cuh"
@@ -6,7 +6,7 @@
 // A level of the pyramid.
 struct ProposalLevel {
     // [N · H · W, stride] f32: a cell's logits, one for each anchor, then four deltas for each.
-    uint64_t answers;
+    uint64_t predictions;
     // [A, 4] f32: the anchors around a cell's place.
     uint64_t anchors;
     int height, width, stride;
@@ -28,8 +28,8 @@ struct ProposalsTopkParams {
     float weights[4];
 };
 
-// One segment's answers.
-struct Answers {
+// One segment's predictions.
+struct Predictions {
     const ProposalsTopkParams& p;
     const ProposalLevel& level;
     const float* rows;
@@ -61,16 +61,16 @@ HD void proposals_topk(const ProposalsTopkParams& p, Block& block) {
     const long image = block.index / p.levels;
     const ProposalLevel& level = p.level[block.index % p.levels];
     const int cells = level.height * level.width, n = cells * p.anchors, k = min_of(n, p.cap);
-    const Answers answers = {p, level, (const float*)level.answers + image * cells * level.stride,
+    const Predictions predictions = {p, level, (const float*)level.predictions + image * cells * level.stride,
                              (const float*)p.sizes + image * 2};
-    top_k(block, n, n, k, [&](int i) { return key_of(answers.logit(i), i); }, s);
+    top_k(block, n, n, k, [&](int i) { return key_of(predictions.logit(i), i); }, s);
     Box* boxes = (Box*)p.boxes + block.index * p.cap;
     float* scores = (float*)p.scores + block.index * p.cap;
-    const auto is_valid = [&](int rank) { return answers.is_valid(index_of(s.keys[rank])); };
+    const auto is_valid = [&](int rank) { return predictions.is_valid(index_of(s.keys[rank])); };
     compact(block, k, s, is_valid, [&](int rank, int at) {
         const int i = index_of(s.keys[rank]);
-        boxes[at] = clip(answers.decoded(i), answers.size);
-        scores[at] = answers.logit(i);
+        boxes[at] = clip(predictions.decoded(i), predictions.size);
+        scores[at] = predictions.logit(i);
     });
     block.once([&] { ((int*)p.counts)[block.index] = s.groups[GROUPS]; });
 }

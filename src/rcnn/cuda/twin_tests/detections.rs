@@ -17,16 +17,16 @@ fn softmax(logits: &[f32]) -> Vec<f32> {
     powers.into_iter().map(|v| v / sum).collect()
 }
 
-/// RoIs of some images, and the box head's answers.
+/// RoIs of some images, and the box head's predictions.
 struct Case {
     selection: Selection,
     threshold: f32,
-    /// RoIs per image that there is room for, and values in a row of answers.
+    /// RoIs per image that there is room for, and values in a row of predictions.
     post: usize,
     stride: usize,
     proposals: Vec<Proposals>,
     /// [images · post, stride]
-    answers: Vec<f32>,
+    predictions: Vec<f32>,
     sizes: Vec<(usize, usize)>,
     cap: usize,
 }
@@ -50,7 +50,7 @@ impl Case {
             row.resize(stride, f32::NAN);
             row
         };
-        let answers = (0..images * post).flat_map(|_| row(random)).collect();
+        let predictions = (0..images * post).flat_map(|_| row(random)).collect();
         let roi = |random: &mut Random| {
             let (x, y) = (random.value() * 100.0, random.value() * 100.0);
             [x, y, x + random.value() * 100.0, y + random.value() * 100.0]
@@ -71,14 +71,14 @@ impl Case {
             post,
             stride,
             proposals: (0..images).map(|_| proposals(random)).collect(),
-            answers,
+            predictions,
             sizes: (0..images).map(|_| (random.integer(50, 200), random.integer(50, 200))).collect(),
             cap: [50, TOP_K_MOST][random.integer(0, 1)],
         }
     }
 
     fn expected(&self, image: usize, selection: &Selection) -> Instances {
-        let rows = self.answers.chunks_exact(self.stride).skip(image * self.post);
+        let rows = self.predictions.chunks_exact(self.stride).skip(image * self.post);
         let classes = selection.num_classes + 1;
         let deltas = if selection.class_agnostic { 4 } else { 4 * selection.num_classes };
         let (scores, deltas): (Vec<_>, Vec<_>) =
@@ -95,10 +95,10 @@ impl Case {
     fn check(&self) {
         let (images, s) = (self.proposals.len(), &self.selection);
         let (rois, cap, most) = (images * self.post, self.cap, s.topk.min(self.cap));
-        let mut answers = Buffer::of(&self.answers);
+        let mut predictions = Buffer::of(&self.predictions);
         let mut scores = Buffer::new::<f32>(rois * (s.num_classes + 1));
         let params = ClassScoresParams {
-            answers: answers.address(),
+            predictions: predictions.address(),
             scores: scores.address(),
             classes: s.num_classes as i32,
             deltas: 4 * if s.class_agnostic { 1 } else { s.num_classes as i32 },
@@ -118,7 +118,7 @@ impl Case {
             rois: roi_boxes.address(),
             roi_counts: roi_counts.address(),
             scores: scores.address(),
-            answers: answers.address(),
+            predictions: predictions.address(),
             sizes: sizes.address(),
             boxes: boxes.address(),
             out_scores: best.address(),

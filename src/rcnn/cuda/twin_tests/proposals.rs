@@ -7,7 +7,7 @@ use crate::rcnn::anchors::LevelAnchors;
 use crate::rcnn::boxes::{Box2, Candidate, batched_nms};
 use crate::rcnn::rpn::{Proposals, RpnDecoder};
 
-/// A pyramid of one or more images, and the head's answers.
+/// A pyramid of one or more images, and the head's predictions.
 struct Case {
     decoder: RpnDecoder,
     images: usize,
@@ -15,7 +15,7 @@ struct Case {
     levels: Vec<[usize; 2]>,
     stride: usize,
     /// Of each level: [images · cells, stride].
-    answers: Vec<Vec<f32>>,
+    predictions: Vec<Vec<f32>>,
     /// Width and height.
     sizes: Vec<(usize, usize)>,
 }
@@ -40,7 +40,7 @@ impl Case {
             row.resize(stride, 7.0);
             row
         };
-        let answers = levels.iter().map(|[h, w]| (0..images * h * w).flat_map(|_| row(random)).collect()).collect();
+        let predictions = levels.iter().map(|[h, w]| (0..images * h * w).flat_map(|_| row(random)).collect()).collect();
         let level = |random: &mut Random, i: usize| LevelAnchors {
             cells: (0..anchors).map(|_| [-8.0, -8.0, 8.0, 8.0].map(|v: f32| v * random.between(0.2, 4.0))).collect(),
             stride: (4 << i) as f32,
@@ -56,7 +56,7 @@ impl Case {
             min_size: [0.0, 6.0][random.integer(0, 1)],
         };
         let sizes = (0..images).map(|_| (random.integer(1, largest * 4), random.integer(1, largest * 4))).collect();
-        Self { decoder, images, levels, stride, answers, sizes }
+        Self { decoder, images, levels, stride, predictions, sizes }
     }
 
     /// What rpn.rs finds: each segment's candidates, and each image's proposals.
@@ -65,8 +65,8 @@ impl Case {
         let (mut segments, mut proposals) = (vec![], vec![]);
         for (image, &size) in self.sizes.iter().enumerate() {
             let mut all = vec![];
-            for (level, (&[h, w], answers)) in self.levels.iter().zip(&self.answers).enumerate() {
-                let rows: Vec<&[f32]> = answers.chunks_exact(self.stride).skip(image * h * w).take(h * w).collect();
+            for (level, (&[h, w], predictions)) in self.levels.iter().zip(&self.predictions).enumerate() {
+                let rows: Vec<&[f32]> = predictions.chunks_exact(self.stride).skip(image * h * w).take(h * w).collect();
                 let logits: Vec<f32> = rows.iter().flat_map(|row| &row[..count]).copied().collect();
                 let delta = |cell: usize, a: usize| std::array::from_fn(|k| rows[cell][count + a * 4 + k]);
                 let mut own = vec![];
@@ -83,7 +83,7 @@ impl Case {
         let d = &self.decoder;
         let (levels, segments) = (self.levels.len(), self.images * self.levels.len());
         let (cap, post) = (d.pre_nms_topk, d.post_nms_topk);
-        let mut answers: Vec<Buffer> = self.answers.iter().map(|a| Buffer::of(a)).collect();
+        let mut predictions: Vec<Buffer> = self.predictions.iter().map(|a| Buffer::of(a)).collect();
         let mut anchors: Vec<Buffer> = d.anchors.iter().map(|a| Buffer::of(&a.cells)).collect();
         let sizes: Vec<[f32; 2]> = self.sizes.iter().map(|&(w, h)| [w as f32, h as f32]).collect();
         let mut sizes = Buffer::of(&sizes);
@@ -104,7 +104,7 @@ impl Case {
         };
         for (i, [height, width]) in self.levels.iter().enumerate() {
             params.level[i] = ProposalLevel {
-                answers: answers[i].address(),
+                predictions: predictions[i].address(),
                 anchors: anchors[i].address(),
                 height: *height as i32,
                 width: *width as i32,

@@ -5,16 +5,16 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::drf;
 use super::negotiate::Renderer;
 use super::serializer::FieldErrors;
-use crate::api::receive::ReceiveError;
+use crate::api::receive::IntakeError;
 
 /// Why a request makes no document.
 pub enum Refused {
     Fields(FieldErrors),
     Detail(StatusCode, String),
-    Failed(ReceiveError),
+    Failed(IntakeError),
 }
 
-impl<E: Into<ReceiveError>> From<E> for Refused {
+impl<E: Into<IntakeError>> From<E> for Refused {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
@@ -39,23 +39,23 @@ impl Refused {
 }
 
 /// Details of our own faults go to the log only.
-fn describe(error: &ReceiveError) -> (StatusCode, String) {
+fn describe(error: &IntakeError) -> (StatusCode, String) {
     let ours = |what: &str| {
         tracing::error!(%error, "request failed");
         let text = format!("The {what} does not answer. Nothing was kept; try again later.");
         (StatusCode::SERVICE_UNAVAILABLE, text)
     };
     match error {
-        ReceiveError::Multipart(_) | ReceiveError::BrokeOff(_) => (StatusCode::BAD_REQUEST, error.to_string()),
-        ReceiveError::Busy | ReceiveError::QueueFull { .. } | ReceiveError::Expired => {
+        IntakeError::Multipart(_) | IntakeError::BrokeOff(_) => (StatusCode::BAD_REQUEST, error.to_string()),
+        IntakeError::Busy | IntakeError::QueueFull { .. } | IntakeError::Expired => {
             (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
         }
-        ReceiveError::ClientBusy => (StatusCode::TOO_MANY_REQUESTS, error.to_string()),
-        ReceiveError::Idle | ReceiveError::TooSlow => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
-        ReceiveError::FieldsTooLarge | ReceiveError::FileTooLarge { .. } => {
+        IntakeError::ClientBusy => (StatusCode::TOO_MANY_REQUESTS, error.to_string()),
+        IntakeError::Idle | IntakeError::TooSlow => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
+        IntakeError::FieldsTooLarge | IntakeError::FileTooLarge { .. } => {
             (StatusCode::PAYLOAD_TOO_LARGE, error.to_string())
         }
-        ReceiveError::Storage(_) => ours("object storage"),
-        ReceiveError::Database(_) => ours("database"),
+        IntakeError::Storage(_) => ours("object storage"),
+        IntakeError::Database(_) => ours("database"),
     }
 }

@@ -82,7 +82,7 @@ struct Present {
 }
 
 /// An upload may go on while it has this.
-pub struct Turn {
+pub struct UploadPermit {
     _permits: [OwnedSemaphorePermit; 2],
     _place: Place,
 }
@@ -105,11 +105,11 @@ impl Uploads {
     }
 
     /// Waits for a turn, unless too many do. A client's own limit comes first, so that his waiting uploads are in nobody's way.
-    pub async fn turn(self: &Arc<Self>, client: Client) -> Result<Turn, Busy> {
+    pub async fn turn(self: &Arc<Self>, client: Client) -> Result<UploadPermit, Busy> {
         let (place, own) = self.place(client)?;
         let own = own.acquire_owned().await.map_err(|_| Busy::Server)?;
         let all = self.turns.clone().acquire_owned().await.map_err(|_| Busy::Server)?;
-        Ok(Turn { _permits: [own, all], _place: place })
+        Ok(UploadPermit { _permits: [own, all], _place: place })
     }
 
     fn place(self: &Arc<Self>, client: Client) -> Result<(Place, Arc<Semaphore>), Busy> {

@@ -22,7 +22,7 @@ pub struct Claim {
     /// The run that its pages belong to.
     pub run: i32,
     /// Pages of each chunk, and of the file, if they have been counted.
-    pub counted: Option<Counted>,
+    pub counted: Option<PageCounts>,
     pub object_key: String,
     /// Where the file is to be got from, if it is not in the bucket yet.
     pub source_url: Option<String>,
@@ -39,7 +39,7 @@ pub struct Claim {
 
 /// What the first job finds out about a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counted {
+pub struct PageCounts {
     pub pages_in_file: u32,
     /// Pages of a chunk.
     pub chunk_pages: u32,
@@ -99,8 +99,10 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64, chunk: Option<Chunk>) 
         chunk: chunk.map(|c| Chunk { generation: row.generation, number: if taken_over { 0 } else { c.number } }),
         generation: row.generation,
         run: found.pages_run,
-        counted: counted
-            .map(|(pages, chunk)| Counted { pages_in_file: pages.unsigned_abs(), chunk_pages: chunk.unsigned_abs() }),
+        counted: counted.map(|(pages, chunk)| PageCounts {
+            pages_in_file: pages.unsigned_abs(),
+            chunk_pages: chunk.unsigned_abs(),
+        }),
         object_key: row.object_key,
         source_url: row.source_url,
         sha256: row.sha256,
@@ -124,7 +126,7 @@ pub async fn set_digest(pool: &PgPool, id: i64, size: u64, sha256: &str) -> sqlx
 }
 
 /// Notes how many pages the file has, how many of them are to be processed, and how many make a chunk.
-pub async fn set_page_count(pool: &PgPool, id: i64, counted: Counted, wanted: u32) -> sqlx::Result<()> {
+pub async fn set_page_count(pool: &PgPool, id: i64, counted: PageCounts, wanted: u32) -> sqlx::Result<()> {
     sqlx::query!(
         "update documents set pages_in_file = $2, page_count = $3, chunk_pages = $4 where id = $1",
         id,

@@ -2,11 +2,11 @@
 
 use std::ptr::null;
 
-use super::fetch::After;
-use super::gemm::{ROWS, Tail, block};
-use super::map::Map;
+use super::gemm::{Epilogue, MR, block};
+use super::map::FeatureMap;
 use super::packed::{NEAR_ROWS, Packed, Panels};
 use super::parallel::{Shared, for_each, threads};
+use super::prefetch::After;
 use super::simd::fence;
 
 /// How a product is cut: rows of a task, values of k at a time, panels of a task.
@@ -32,16 +32,16 @@ impl Blocking {
             return Self { rows: count, k, panels: some };
         }
         let k = k.div_ceil(k.div_ceil(steps));
-        let mut count = (near / k).clamp(48, 192) / ROWS * ROWS;
+        let mut count = (near / k).clamp(48, 192) / MR * MR;
         while count > 24 && rows.div_ceil(count) < 8 * threads() {
-            count -= ROWS;
+            count -= MR;
         }
         Self { rows: count, k, panels: if wide { all } else { all.min(some) } }
     }
 }
 
 /// `out = x * packed`, pixels as rows.
-pub(super) fn product(x: &Map, packed: &Packed, out: &mut Map, tail: Tail) {
+pub(super) fn matmul(x: &FeatureMap, packed: &Packed, out: &mut FeatureMap, tail: Epilogue) {
     let (rows, lda, ldc) = (x.pixels(), x.stride, out.stride);
     let packed = packed.panels();
     let blocking = Blocking::of(rows, &packed);

@@ -30,7 +30,7 @@ impl Courier {
         documents::record_attempt(&self.pool, delivery_id, &attempted).await.map_err(transient)?;
         sent.map(|_| ()).map_err(|e| match e.permanent {
             true => JobError::Permanent { code: "webhook_refused", message: e.reason },
-            false => JobError::Elsewhere { code: "webhook_failed", message: e.reason },
+            false => JobError::External { code: "webhook_failed", message: e.reason },
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::ptr::null;
 
-use super::gemm::ROWS;
+use super::gemm::MR;
 use super::packed::Panels;
 
 /// Values of a cache line.
@@ -99,7 +99,7 @@ impl Fetch {
 
     /// What the tile that begins with this row fetches; tiles beyond the work fetch nothing, and work beyond the tiles is not done.
     pub fn of(&self, row: usize) -> Lines {
-        let mut tile = row / ROWS;
+        let mut tile = row / MR;
         for Part { lines, tiles, runs } in self.parts {
             if tile < tiles * runs {
                 let by = tile / tiles * LINE + tile % tiles * self.lines * lines.step;
@@ -130,7 +130,7 @@ mod tests {
         for panel in 0..panels {
             let fetch = Fetch::panel(&b, k, b.next(panel));
             let fetch = fetch.and_rows(after, (rows, k), (panel, panels), (lda, ldc), panel * 16);
-            for lines in (0..rows).step_by(ROWS).map(|row| fetch.of(row)).filter(|lines| lines.step > 0) {
+            for lines in (0..rows).step_by(MR).map(|row| fetch.of(row)).filter(|lines| lines.step > 0) {
                 fetched.extend((0..k / 4).map(|i| lines.at.wrapping_add(i * lines.step)));
             }
         }

@@ -1,11 +1,11 @@
 //! Which pages of a document a job is for.
 
 use super::JobError;
-use crate::documents::{Chunk, Claim, Counted, PageRange};
+use crate::documents::{Chunk, Claim, PageCounts, PageRange};
 
 /// A job's part of a document.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Share {
+pub(super) struct ChunkPlan {
     /// Numbers of its pages, from 1.
     pub pages: Vec<u32>,
     /// What another job is for.
@@ -14,8 +14,8 @@ pub(super) struct Share {
     pub wanted: u32,
 }
 
-impl Share {
-    pub fn of(claim: &Claim, counted: Counted) -> Result<Self, JobError> {
+impl ChunkPlan {
+    pub fn of(claim: &Claim, counted: PageCounts) -> Result<Self, JobError> {
         let pages = wanted_pages(claim.page_range.as_deref(), counted.pages_in_file)?;
         let (wanted, size) = (pages.len() as u32, counted.chunk_pages.max(1));
         let Some(chunk) = claim.chunk else {
@@ -49,7 +49,7 @@ fn wanted_pages(range: Option<&str>, pages: u32) -> Result<Vec<u32>, JobError> {
 mod tests {
     use super::*;
 
-    fn share(range: Option<&str>, pages_in_file: u32, number: Option<u32>) -> Share {
+    fn share(range: Option<&str>, pages_in_file: u32, number: Option<u32>) -> ChunkPlan {
         let claim = Claim {
             chunk: number.map(|number| Chunk { generation: 3, number }),
             generation: 3,
@@ -64,7 +64,7 @@ mod tests {
             finished_pages: vec![],
             spent: std::time::Duration::ZERO,
         };
-        Share::of(&claim, Counted { pages_in_file, chunk_pages: 4 }).unwrap()
+        ChunkPlan::of(&claim, PageCounts { pages_in_file, chunk_pages: 4 }).unwrap()
     }
 
     #[test]
@@ -90,13 +90,13 @@ mod tests {
 
     #[test]
     fn the_first_job_takes_all_or_nothing() {
-        assert_eq!(share(None, 4, None), Share { pages: vec![1, 2, 3, 4], next: None, wanted: 4 });
+        assert_eq!(share(None, 4, None), ChunkPlan { pages: vec![1, 2, 3, 4], next: None, wanted: 4 });
         let next = Some(Chunk { generation: 3, number: 0 });
-        assert_eq!(share(None, 5, None), Share { pages: vec![], next, wanted: 5 });
+        assert_eq!(share(None, 5, None), ChunkPlan { pages: vec![], next, wanted: 5 });
     }
 
     #[test]
     fn a_chunk_beyond_the_end_has_no_pages() {
-        assert_eq!(share(None, 4, Some(1)), Share { pages: vec![], next: None, wanted: 4 });
+        assert_eq!(share(None, 4, Some(1)), ChunkPlan { pages: vec![], next: None, wanted: 4 });
     }
 }

@@ -32,15 +32,15 @@ struct State {
 }
 
 /// Nothing is read from the connection while this lives.
-pub struct Hold(Gate);
+pub struct ReadPause(Gate);
 
 /// Only what is granted is read from the connection while this lives.
 pub struct Meter(Gate);
 
 impl Gate {
-    pub fn hold(&self) -> Hold {
+    pub fn hold(&self) -> ReadPause {
         self.0.holds.set(self.0.holds.get() + 1);
-        Hold(self.clone())
+        ReadPause(self.clone())
     }
 
     pub fn meter(&self) -> Meter {
@@ -89,7 +89,7 @@ impl Meter {
     }
 }
 
-impl Drop for Hold {
+impl Drop for ReadPause {
     fn drop(&mut self) {
         self.0.0.holds.set(self.0.0.holds.get() - 1);
         self.0.wake();
