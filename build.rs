@@ -1,4 +1,4 @@
-//! With the feature `cuda`: compiles src/rcnn/cuda/kernels to PTX, and to their twins for the CPU.
+//! With the feature `cuda`: compiles src/rcnn/backend/cuda/kernels to PTX, and to their twins for the CPU.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -11,7 +11,7 @@ mod cuda {
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
-    const KERNELS: &str = "src/rcnn/cuda/kernels";
+    const KERNELS: &str = "src/rcnn/backend/cuda/kernels";
 
     pub fn compile() {
         println!("cargo::rerun-if-changed={KERNELS}");

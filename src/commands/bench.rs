@@ -172,7 +172,7 @@ fn measure(args: &BenchArgs, page: &image::RgbImage) -> anyhow::Result<String> {
         width,
         height,
         rayon::current_num_threads(),
-        if model.candle().is_some() { "candle's" } else { isa.name() },
+        model.backend_name(),
         2e-9 * peak,
         total[0].as_secs_f64() * 1e3,
         load.as_secs_f64(),

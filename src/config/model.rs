@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::pipeline::Detector;
-use crate::rcnn::{Device, Dtype, Kernels, Memory, Model};
+use crate::rcnn::{self, Device, Kernels, Model};
 use crate::render::{self, Renderer, find_pdfium};
 
 #[derive(Debug, Clone, Args)]
@@ -46,6 +46,48 @@ pub struct ModelArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Memory {
+    /// Winograd's filters are transformed when they are needed
+    Low,
+    /// They are kept
+    Fast,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Dtype {
+    F32,
+    /// On GPUs: the box and the mask head in f16; boxes move by less than a pixel, scores by less than 0.02
+    F16,
+    /// On GPUs: everything in f16, twice as fast, but some boxes move by some pixels, as in PyTorch's autocast
+    F16All,
+    /// On processors with AMX the RPN, the box and the mask head in bf16, on GPUs but the RPN; boxes move by less than a pixel, scores by less than 0.02
+    Bf16,
+    /// The backbone and the pyramid, too: faster still, but boxes move by some pixels, and regions near a threshold come and go
+    Bf16All,
+}
+
+impl From<Memory> for rcnn::Memory {
+    fn from(memory: Memory) -> Self {
+        match memory {
+            Memory::Low => Self::Low,
+            Memory::Fast => Self::Fast,
+        }
+    }
+}
+
+impl From<Dtype> for rcnn::Dtype {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F32 => Self::F32,
+            Dtype::F16 => Self::F16,
+            Dtype::F16All => Self::F16All,
+            Dtype::Bf16 => Self::Bf16,
+            Dtype::Bf16All => Self::Bf16All,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Choice {
     Auto,
     Yes,
@@ -54,11 +96,11 @@ pub enum Choice {
 
 impl ModelArgs {
     pub fn kernels(&self) -> Kernels {
-        Kernels::Own(self.model_memory, self.model_dtype)
+        Kernels::Own(self.model_memory.into(), self.model_dtype.into())
     }
 
     pub fn model(&self, kernels: Kernels) -> anyhow::Result<Model> {
-        let device = Device::named(&self.model_device)?;
+        let device = Device::named(&self.model_device).context("MODEL_DEVICE (--device)")?;
         let mut model = Model::load_with(&self.model_path, &device, kernels).context("MODEL_PATH (--model)")?;
         model.gpu_batch = self.model_batch;
         if let Some(gpu) = model.gpu() {

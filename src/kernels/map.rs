@@ -202,12 +202,12 @@ enum Memory {
 
 /// Images of equal size, [count, height, width, channels]. A pixel's channels are followed by zeros, or anything finite, up to `stride`.
 pub struct FeatureMap {
-    pub count: usize,
-    pub height: usize,
-    pub width: usize,
-    pub channels: usize,
+    pub(super) count: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
     /// Values from one pixel to the next, or as many bytes.
-    pub stride: usize,
+    pub(super) stride: usize,
     /// As tiles of this form read values; there are none of `data` then.
     pub(super) form: Option<Bf16Layout>,
     memory: Memory,
@@ -215,6 +215,28 @@ pub struct FeatureMap {
 }
 
 impl FeatureMap {
+    /// Images.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Values of `data` from one pixel to the next; of a split map as many bytes.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
     pub fn pixels(&self) -> usize {
         self.count * self.height * self.width
     }

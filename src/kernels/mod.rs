@@ -2,7 +2,7 @@
 //!
 //! Activations are channels last ([`FeatureMap`]), which is a matrix of pixels as it stands. Weights are packed, and transformed, once. Every layer
 //! runs on all of rayon's threads, in the best instruction set of the processor ([`Isa`]): AMX, AVX-512, AVX2 with FMA, NEON, or
-//! whatever the compiler makes of plain code. candle's operators serve GPUs, and are the reference in tests.
+//! whatever the compiler makes of plain code. It knows nothing of networks.
 #![cfg_attr(not(target_arch = "x86_64"), allow(unreachable_code, unused_variables, reason = "what is for AMX's tiles"))]
 
 #[cfg(target_arch = "x86_64")]
@@ -31,6 +31,6 @@ pub use dispatch::vectorized;
 pub use map::{FeatureMap, Workspace, channel_stride};
 pub use peak::peak;
 pub use resize::{add_upsampled, subsample};
-pub use roi_align::{RoiAlign, roi_align};
+pub use roi_align::{RoiAlign, roi_align, roi_align_rows};
 pub use simd::Isa;
 pub use stem::{Image, Stem};

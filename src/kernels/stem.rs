@@ -75,6 +75,9 @@ enum Weights {
 }
 
 impl Stem {
+    /// Of the convolution and the pooling together.
+    pub const STRIDE: usize = 4;
+
     /// # Panics
     /// If the filters are not 7 × 7, stride 2, on three channels.
     pub fn new(options: Options, filters: &Filters<'_>) -> Self {

@@ -9,12 +9,12 @@ pub enum Error {
     Unsupported { key: &'static str, value: String, supported: &'static str },
     #[error("config.yaml: {0}")]
     Config(String),
-    #[error("MODEL_DEVICE={asked}: {reason}")]
+    #[error("device {asked}: {reason}")]
     Device { asked: String, reason: String },
     #[error("GPU: {0}")]
     Gpu(String),
     #[error(
-        "the GPU has not enough free memory for this page; end what else runs there, use MODEL_DTYPE=f16-all, or MODEL_DEVICE=cpu"
+        "the GPU has not enough free memory for this page; end what else runs there, compute in f16-all, or use the CPU"
     )]
     GpuMemory,
     #[error("model: {0}")]

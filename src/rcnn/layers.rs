@@ -1,9 +1,10 @@
 //! Convolutions with the norms that Detectron2 puts behind them.
 
-use candle_core::{Module, Tensor};
+use candle_core::{Module, Storage, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, GroupNorm, VarBuilder};
 
 use super::{Error, Result};
+use crate::kernels::Filters;
 
 /// Detectron2's `NORM` settings, as far as inference tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +32,10 @@ impl Norm {
 }
 
 /// Epsilon of Detectron2's batch norms and of PyTorch's group norm.
-pub(super) const EPS: f64 = 1e-5;
+pub const EPS: f64 = 1e-5;
 
 /// Groups of a group norm.
-pub(super) const GROUPS: usize = 32;
+pub const GROUPS: usize = 32;
 
 /// What a convolution is, but for its weights.
 #[derive(Debug, Clone, Copy)]
@@ -56,13 +57,13 @@ impl ConvSpec {
 /// A 2-d convolution that keeps the size at stride 1 (padding kernel/2), with its norm: [N, C, H, W] → [N, D, H/s, W/s].
 #[derive(Debug)]
 pub struct Conv {
-    pub(super) conv: Conv2d,
-    pub(super) norm: Option<Group>,
+    pub conv: Conv2d,
+    pub norm: Option<Group>,
 }
 
 /// A group norm, and its parameters for the GPU's kernels.
 #[derive(Debug)]
-pub(super) struct Group {
+pub struct Group {
     norm: GroupNorm,
     #[cfg(feature = "cuda")]
     pub weight: Tensor,
@@ -102,11 +103,41 @@ impl Conv {
         Ok(Self { conv: Conv2d::new(weight, bias, config), norm: group_norm })
     }
 
+    /// Convolutions of one map, without norms, as one: their outputs one behind the other.
+    pub fn join(convs: &[&Self]) -> Result<Self> {
+        let weights = convs.iter().map(|c| c.conv.weight()).collect::<Vec<_>>();
+        let bias = |c: &&Self| match c.conv.bias() {
+            Some(bias) => Ok(bias.clone()),
+            None => Tensor::zeros(c.conv.weight().dim(0)?, c.conv.weight().dtype(), c.conv.weight().device()),
+        };
+        let bias = convs.iter().map(bias).collect::<candle_core::Result<Vec<_>>>()?;
+        let config = convs.first().map(|c| *c.conv.config()).unwrap_or_default();
+        Ok(Self { conv: Conv2d::new(Tensor::cat(&weights, 0)?, Some(Tensor::cat(&bias, 0)?), config), norm: None })
+    }
+
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = self.conv.forward(x)?;
         Ok(match &self.norm {
             Some(group) => group.norm.forward(&x)?,
             None => x,
         })
+    }
+}
+
+/// Hands a convolution's weights over as slices; a missing bias is empty.
+pub fn with_filters<T>(conv: &Conv, f: impl FnOnce(&Filters<'_>) -> T) -> Result<T> {
+    let (output, input, kernel, _) = conv.conv.weight().dims4()?;
+    let bias = conv.conv.bias().map(|b| b.to_vec1::<f32>()).transpose()?.unwrap_or_default();
+    let stride = conv.conv.config().stride;
+    with_values(conv.conv.weight(), |weight| f(&Filters { weight, bias: &bias, input, output, kernel, stride }))
+}
+
+/// Calls `f` with a tensor's values in order, which are copied only where they do not lie so in memory.
+pub fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(storage), Some((from, to))) => Ok(f(&storage.as_slice::<f32>()?[from..to])),
+        _ => Err(candle_core::Error::Msg("a tensor that is not in memory".into()).into()),
     }
 }

@@ -17,42 +17,37 @@
 //! # }
 //! ```
 
-mod anchors;
-#[cfg(feature = "cuda")]
+mod backbone;
+mod backend;
 mod batch;
-pub mod boxes;
 pub mod checkpoint;
 pub mod config;
-mod config_defaults;
-mod cpu;
-#[cfg(feature = "cuda")]
-mod cuda;
-mod device;
+mod detection;
 mod error;
-mod fpn;
-pub mod image_input;
+mod geometry;
+pub mod input;
 mod layers;
-pub mod mask;
+mod meta;
 mod model;
-mod network;
-mod pooler;
-mod resample;
-mod resnet;
+mod post;
+mod proposals;
 mod roi_heads;
-mod rpn;
-mod snap_to_ink;
 mod summary;
+mod trace;
+mod watch;
 
-pub use cpu::{Dtype, Memory};
-pub use device::{Device, GpuInfo};
+pub use backend::device::{Device, GpuInfo};
+pub use backend::options::{Dtype, Kernels, Memory};
+pub use detection::{Detection, Instances, Stage};
 pub use error::Error;
-pub use image_input::ModelInput;
-pub use mask::Rle;
-pub use model::{Detection, Kernels, Model, Stage};
-pub use network::{Network, Output};
-pub use roi_heads::Instances;
-pub use rpn::Proposals;
+pub use geometry::boxes;
+pub use input::ModelInput;
+pub use model::Model;
+pub use post::mask::{self, Rle};
+pub use proposals::Proposals;
 pub use summary::{Part, Summary, export};
+pub use trace::{HostTensor, Trace};
+use watch::Watch;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

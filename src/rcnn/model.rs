@@ -1,27 +1,25 @@
-//! The whole network (`detectron2/modeling/meta_arch/rcnn.py`, `GeneralizedRCNN`) and the folder it is loaded from.
+//! A model: the folder it is loaded from, its network, its classes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use image::RgbImage;
-#[cfg(feature = "cuda")]
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-#[cfg(feature = "cuda")]
+use super::backend::device::{Device, GpuInfo};
+use super::backend::options::Kernels;
 use super::batch::in_batches;
-use super::boxes::{Box2, rescale};
-use super::checkpoint::{Checkpoint, var_builder};
+use super::checkpoint::Checkpoint;
 use super::config::Config;
-use super::cpu::{Cpu, Dtype, Memory, Watch};
-#[cfg(feature = "cuda")]
-use super::cuda::{self, Cuda};
-use super::device::{Device, GpuInfo};
-use super::mask::{self, Rle};
-use super::network::{Network, Output};
-use super::{Error, Result, Stop, snap_to_ink};
+use super::detection::{Detection, Stage};
+use super::meta::{self, Network};
+use super::post::snap_to_ink;
+use super::proposals::Proposals;
+use super::trace::Trace;
+use super::{Error, Result, Stop, Watch};
 
 /// The files that weights may be in, in the order in which they are looked for.
 const WEIGHTS: [&str; 3] = ["model.safetensors", "model_final.safetensors", "model_final.pth"];
@@ -45,47 +43,6 @@ impl Extras {
     }
 }
 
-/// One region of an image.
-#[derive(Debug, Clone)]
-pub struct Detection {
-    pub class_id: usize,
-    pub score: f32,
-    /// Pixels of the image that was given.
-    pub box_px: Box2,
-    pub mask: Option<Rle>,
-}
-
-/// A part of a prediction.
-#[derive(Debug, Clone, Copy)]
-pub struct Stage {
-    pub name: &'static str,
-    pub time: Duration,
-    /// Multiplications and additions, in pairs; 0 where they are not counted.
-    pub work: u64,
-}
-
-enum Engine {
-    Candle(Box<Network>),
-    Cpu(Box<Cpu>),
-    #[cfg(feature = "cuda")]
-    Cuda(Box<Cuda>),
-}
-
-/// What a CPU runs a network on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kernels {
-    /// docreader's own, [`crate::kernels`].
-    Own(Memory, Dtype),
-    /// candle's, which are several times slower: the reference for the others.
-    Candle,
-}
-
-impl Default for Kernels {
-    fn default() -> Self {
-        Self::Own(Memory::Low, Dtype::F32)
-    }
-}
-
 /// A loaded network, ready to predict.
 pub struct Model {
     pub config: Config,
@@ -100,46 +57,9 @@ pub struct Model {
     pub weights_path: PathBuf,
     /// Pages that a GPU takes at a time, where so many are waiting.
     pub gpu_batch: usize,
-    engine: Engine,
+    network: Box<dyn Network>,
     checkpoint: Arc<Checkpoint>,
     device: Device,
-}
-
-impl Engine {
-    fn load(config: &Config, checkpoint: &Arc<Checkpoint>, device: &Device, kernels: Kernels) -> Result<Self> {
-        let vb = var_builder(checkpoint.clone(), &candle_core::Device::Cpu);
-        match (device, kernels) {
-            (Device::Cpu, Kernels::Own(memory, dtype)) if Cpu::can_run(config) => {
-                Cpu::load(config, vb, memory, dtype).map(|network| Self::Cpu(Box::new(network)))
-            }
-            (Device::Cpu, _) => {
-                if !matches!(kernels, Kernels::Candle | Kernels::Own(_, Dtype::F32)) {
-                    tracing::warn!("bf16 and f16 are not for this network on a CPU: computing in f32");
-                }
-                Network::load(config, vb).map(|network| Self::Candle(Box::new(network)))
-            }
-            #[cfg(feature = "cuda")]
-            (Device::Cuda(ordinal), kernels) => {
-                Cuda::load(config, vb, *ordinal, precision(kernels)).map(|network| Self::Cuda(Box::new(network)))
-            }
-            #[cfg(feature = "cuda")]
-            (Device::Twin, kernels) => {
-                Cuda::twin(config, vb, precision(kernels)).map(|network| Self::Cuda(Box::new(network)))
-            }
-            #[cfg(not(feature = "cuda"))]
-            (Device::Cuda(_), _) => {
-                Err(Error::Device { asked: "cuda".into(), reason: "this app was built without CUDA".into() })
-            }
-        }
-    }
-}
-
-#[cfg(feature = "cuda")]
-fn precision(kernels: Kernels) -> cuda::Precision {
-    match kernels {
-        Kernels::Own(_, dtype) => dtype.into(),
-        Kernels::Candle => Dtype::F32.into(),
-    }
 }
 
 impl Model {
@@ -172,14 +92,14 @@ impl Model {
     pub fn load_files(weights: &Path, config: &Path, device: &Device, kernels: Kernels) -> Result<Self> {
         let config = Config::read(config)?;
         let checkpoint = Arc::new(Checkpoint::open(weights)?);
-        let load = || Engine::load(&config, &checkpoint, device, kernels);
-        let (sha256, engine) = std::thread::scope(|scope| {
+        let load = || meta::load(&config, &checkpoint, device, kernels);
+        let (sha256, network) = std::thread::scope(|scope| {
             let sha256 = scope.spawn(|| sha256(weights));
-            let engine = load();
-            (sha256.join(), engine)
+            let network = load();
+            (sha256.join(), network)
         });
         let Ok(sha256) = sha256 else { return Err(Error::file(weights, "its SHA-256 could not be taken")) };
-        let engine = engine.map_err(|e| match e {
+        let network = network.map_err(|e| match e {
             Error::Candle(candle_core::Error::Msg(reason)) => Error::file(weights, reason),
             other => other,
         })?;
@@ -192,7 +112,7 @@ impl Model {
             weights_path: weights.to_owned(),
             gpu_batch: 8,
             config,
-            engine,
+            network,
             checkpoint,
             device: *device,
         })
@@ -211,7 +131,7 @@ impl Model {
     /// The same, and how long each stage took.
     pub fn profile(&self, image: &RgbImage, threshold: f32) -> Result<(Vec<Detection>, Vec<Stage>)> {
         let mut stages: Vec<Stage> = vec![];
-        let work = || if let Engine::Cpu(network) = &self.engine { network.work() } else { 0 };
+        let work = || self.network.work();
         let (mut since, mut before) = (Instant::now(), work());
         let detections = self.run(image, threshold, &|| false, &mut |name| {
             let part = Stage { name, time: since.elapsed(), work: work() - before };
@@ -231,33 +151,8 @@ impl Model {
         stop: Stop<'_>,
         mark: &mut (dyn FnMut(&'static str) + Send),
     ) -> Result<Vec<Detection>> {
-        let output = match &self.engine {
-            #[cfg(feature = "cuda")]
-            Engine::Cuda(network) => {
-                let found = network.run(&[image], threshold, stop, mark)?.pop().unwrap_or_default();
-                return Ok(self.snapped(image, found, mark));
-            }
-            Engine::Candle(network) => {
-                let output = network.run(image, &self.config, threshold, stop)?;
-                mark("network");
-                output
-            }
-            // On one of the threads that the layers run on, so that none waits for them outside.
-            Engine::Cpu(network) => {
-                rayon::scope(|_| network.run(image, &self.config, threshold, &mut Watch { stop, mark }))?
-            }
-        };
-        let Output { instances, masks, mask_side, size } = output;
-        let (width, height) = image.dimensions();
-        let (from, to) = ((size.0 as f32, size.1 as f32), (width as f32, height as f32));
-        let mut detections = vec![];
-        for (i, b) in instances.boxes.iter().enumerate() {
-            let Some(box_px) = rescale(b, from, to) else { continue };
-            let mask = masks.as_ref().map(|masks| mask::paste(&masks[i], mask_side, &box_px, width, height));
-            detections.push(Detection { class_id: instances.classes[i], score: instances.scores[i], box_px, mask });
-        }
-        mark("paste");
-        Ok(self.snapped(image, detections, mark))
+        let found = self.network.detect(&[image], threshold, &mut Watch { stop, mark })?.pop().unwrap_or_default();
+        Ok(self.snapped(image, found, mark))
     }
 
     fn snapped(
@@ -277,41 +172,33 @@ impl Model {
     /// The same as [`Self::predict_until`] for several images. A GPU takes those of one size together, and fewer at a time where its
     /// memory does not suffice; a CPU takes one after the other.
     pub fn predict_batch(&self, images: &[&RgbImage], threshold: f32, stop: Stop<'_>) -> Vec<Result<Vec<Detection>>> {
-        #[cfg(feature = "cuda")]
-        if let Engine::Cuda(network) = &self.engine {
-            return self.on_gpu(network, images, threshold, stop);
+        if !self.network.takes_batches() {
+            return images.iter().map(|image| self.predict_until(image, threshold, stop)).collect();
         }
-        images.iter().map(|image| self.predict_until(image, threshold, stop)).collect()
-    }
-
-    #[cfg(feature = "cuda")]
-    fn on_gpu(
-        &self,
-        network: &Cuda,
-        images: &[&RgbImage],
-        threshold: f32,
-        stop: Stop<'_>,
-    ) -> Vec<Result<Vec<Detection>>> {
         let sizes: Vec<(u32, u32)> = images.iter().map(|image| image.dimensions()).collect();
         in_batches(&sizes, |group| {
             let batch: Vec<&RgbImage> = group.iter().map(|&i| images[i]).collect();
-            let found = network.run(&batch, threshold, stop, &mut |_| {})?;
+            let found = self.network.detect(&batch, threshold, &mut Watch { stop, mark: &mut |_| {} })?;
             Ok(batch.par_iter().zip(found).map(|(image, found)| self.snapped(image, found, &mut |_| {})).collect())
         })
     }
 
+    /// What each stage makes of an image, for comparison with a reference; heads take `proposals` if they are given.
+    ///
+    /// # Errors
+    /// [`Error::Device`] on a GPU, which reports detections only.
+    pub fn trace(&self, image: &RgbImage, threshold: f32, proposals: Option<&Proposals>) -> Result<Trace> {
+        self.network.trace(image, threshold, proposals)
+    }
+
     /// Pages that it takes at a time.
     pub fn batch(&self) -> usize {
-        if self.device == Device::Cpu { 1 } else { self.gpu_batch.max(1) }
+        if self.network.takes_batches() { self.gpu_batch.max(1) } else { 1 }
     }
 
     /// The GPU that it runs on, if it does.
     pub fn gpu(&self) -> Option<GpuInfo> {
-        #[cfg(feature = "cuda")]
-        if let Engine::Cuda(network) = &self.engine {
-            return network.info().ok().flatten();
-        }
-        None
+        self.network.gpu()
     }
 
     /// What it runs on, for people.
@@ -321,19 +208,12 @@ impl Model {
 
     /// Bytes of the GPU's memory that were in use at most; 0 on a CPU.
     pub fn gpu_peak_memory(&self) -> usize {
-        #[cfg(feature = "cuda")]
-        if let Engine::Cuda(network) = &self.engine {
-            return network.peak_memory();
-        }
-        0
+        self.network.gpu_peak_memory()
     }
 
-    /// The network on candle's tensors, if that is what it runs on.
-    pub fn candle(&self) -> Option<&Network> {
-        match &self.engine {
-            Engine::Candle(network) => Some(network),
-            _ => None,
-        }
+    /// What multiplies: an instruction set, candle, or CUDA.
+    pub fn backend_name(&self) -> &'static str {
+        self.network.backend_name()
     }
 
     pub fn label(&self, class_id: usize) -> &str {

@@ -59,7 +59,7 @@ pub fn export(model: &Model, config: &Path, folder: &Path, half: bool) -> Result
     std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
     let weights = folder.join("model.safetensors");
     if weights.exists() {
-        return Err(Error::file(&weights, "exists already; choose another --out or remove it"));
+        return Err(Error::file(&weights, "exists already; choose another folder or remove it"));
     }
     let mut tensors: HashMap<String, Tensor> = HashMap::new();
     for name in model.checkpoint().used() {
@@ -88,7 +88,7 @@ fn to_half(model: &Model, name: &str, tensor: &Tensor) -> Result<Tensor> {
     const LARGEST: f32 = 65504.0;
     let largest = tensor.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
     if largest > LARGEST {
-        let reason = format!("{name} has {largest}, which is too large for f16; import it without --f16");
+        let reason = format!("{name} has {largest}, which is too large for f16; keep f32");
         return Err(Error::file(&model.weights_path, reason));
     }
     Ok(tensor.to_dtype(DType::F16)?)

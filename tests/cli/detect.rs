@@ -81,7 +81,10 @@ async fn errors_are_one_line_with_the_cause() {
             vec!["samples/amt_handbook_sample.pdf", "--model", "samples"],
             "no weights in it; looked for model.safetensors",
         ),
-        (vec!["samples/amt_handbook_sample.pdf", "--device", "tpu"], "MODEL_DEVICE=tpu: not a device"),
+        (
+            vec!["samples/amt_handbook_sample.pdf", "--device", "tpu"],
+            "MODEL_DEVICE (--device): device tpu: not a device",
+        ),
     ] {
         let (success, log) = detect(folder.path(), &args).await;
         assert!(!success && log.contains(expected), "{args:?}: {log}");

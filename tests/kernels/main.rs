@@ -60,7 +60,7 @@ impl Random {
 }
 
 fn at(map: &FeatureMap, image: usize, y: usize, x: usize, c: usize) -> f32 {
-    map.data()[((image * map.height + y) * map.width + x) * map.stride + c]
+    map.data()[((image * map.height() + y) * map.width() + x) * map.stride() + c]
 }
 
 /// One value of a convolution's result, before what comes then.
@@ -69,7 +69,7 @@ fn convolved(x: &FeatureMap, f: &Filters<'_>, image: usize, y: usize, column: us
     for ky in 0..f.kernel {
         for kx in 0..f.kernel {
             let (iy, ix) = ((y * f.stride + ky).wrapping_sub(pad), (column * f.stride + kx).wrapping_sub(pad));
-            if iy < x.height && ix < x.width {
+            if iy < x.height() && ix < x.width() {
                 for c in 0..f.input {
                     let weight = f.weight[((o * f.input + c) * f.kernel + ky) * f.kernel + kx];
                     sum += f64::from(weight) * f64::from(at(x, image, iy, ix, c));
@@ -89,10 +89,10 @@ fn assert_close(
     want: impl Fn(usize, usize, usize, usize) -> f64,
 ) -> f64 {
     let mut worst = 0f64;
-    for image in 0..got.count {
-        for y in 0..got.height {
-            for x in 0..got.width {
-                for c in 0..got.channels {
+    for image in 0..got.count() {
+        for y in 0..got.height() {
+            for x in 0..got.width() {
+                for c in 0..got.channels() {
                     worst = worst.max((f64::from(at(got, image, y, x, c)) - want(image, y, x, c)).abs() / scale);
                 }
             }
@@ -129,7 +129,7 @@ fn convolutions_of_any_shape() {
             let conv = Conv::new(Options { isa, winograd, keep: random.within(0..=1) == 1, bf16 }, &filters);
             let (relu, add) = (random.within(0..=1) == 1, random.within(0..=1) == 1);
             let plain = conv.forward(&x, PostOps::default());
-            let other = random.map(&pool, count, plain.height, plain.width, output);
+            let other = random.map(&pool, count, plain.height(), plain.width(), output);
             let add_to = add.then(|| other.duplicate());
             let got = conv.forward(&x, PostOps { relu, add_to, split: false });
             let what = format!("{} {conv:?} of {x:?}, relu {relu}, add {add}", isa.name());
@@ -216,7 +216,7 @@ fn split_maps() {
         let what = format!("{first:?}, {last:?} of {x:?}, {options:?}");
         assert_close(&what, &same, 1.0, 0.0, |n, y, column, o| f64::from(at(&plain, n, y, column, o)));
 
-        let other = random.map(&pool, count, plain.height, plain.width, output);
+        let other = random.map(&pool, count, plain.height(), plain.width(), output);
         let wanted = last.forward(&handed_on, PostOps { relu: true, add_to: Some(other.duplicate()), split: false });
         let add_to = kernels::split(&other, options).map(|other| other.duplicate());
         let got = last.forward(&handed_on, PostOps { relu: true, add_to, split: true });
@@ -279,7 +279,7 @@ fn the_first_layer() {
             let what = format!("{} {stem:?}, {height} × {width}, bf16 {bf16}", isa.name());
             let size = |side: usize| side.div_ceil(2);
             let near = |v: usize, limit: usize| (2 * v).saturating_sub(1)..(2 * v + 2).min(limit);
-            assert_eq!((got.height, got.width), (size(size(height)), size(size(width))));
+            assert_eq!((got.height(), got.width()), (size(size(height)), size(size(width))));
             assert_close(&what, &got, 13.0, tolerance(&stem, bf16), |n, y, column, o| {
                 let all = near(y, size(height)).flat_map(|y| near(column, size(width)).map(move |x| (y, x)));
                 all.map(|(y, x)| convolved(&pixels, &filters, n, y, x, o).max(0.0)).fold(0.0, f64::max)
@@ -325,7 +325,7 @@ fn sampled(x: &FeatureMap, roi: [f32; 4], op: &kernels::RoiAlign, cell: (usize, 
         };
         (0..grid).map(place).map(tap).collect()
     };
-    let (ys, xs) = (axis(corner[1], corner[3], cell.0, x.height), axis(corner[0], corner[2], cell.1, x.width));
+    let (ys, xs) = (axis(corner[1], corner[3], cell.0, x.height()), axis(corner[0], corner[2], cell.1, x.width()));
     let mut sum = 0.0;
     for &(y0, y1, v) in ys.iter().flatten() {
         for &(x0, x1, u) in xs.iter().flatten() {

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{Device as CandleDevice, Tensor};
-use docreader::rcnn::{
-    Detection, Device, Dtype, Kernels, Memory, Model, Proposals, Rle, image_input, image_input::ModelInput,
-};
+use docreader::rcnn::{Detection, Device, Dtype, Kernels, Memory, Model, ModelInput, Proposals, Rle, input};
 use serde::Deserialize;
 
 const FEATURE_TOLERANCE: f32 = 1e-5;
@@ -80,59 +78,47 @@ fn assert_proposals_match(got: &Proposals, want: &Proposals) {
     assert!(moved <= want.boxes.len() / 100, "{moved} proposals are out of order");
 }
 
-fn stages_match(name: &str) {
-    let model = load(name, Device::Cpu, Kernels::Candle);
-    let network = model.candle().unwrap();
+fn stages_match(name: &str, kernels: Kernels) {
+    let model = load(name, Device::Cpu, kernels);
+    println!("{name} on {} kernels", model.backend_name());
     let want: HashMap<String, Tensor> =
         candle_core::safetensors::load(fixture(name).join("page0.stages.safetensors"), &CandleDevice::Cpu).unwrap();
     let image = page(name, 0);
     let input = ModelInput::new(&image, &model.config, &CandleDevice::Cpu).unwrap();
     assert_eq!(values(&input.tensor), values(&want["input"]), "input");
 
-    let features = network.backbone.forward(&input.tensor, &|| false).unwrap();
-    for (level, feature) in features.iter().enumerate() {
-        let stage = format!("feat.p{}", level + 2);
-        assert_eq!(feature.dims(), want[&stage].dims());
-        assert_close(&stage, &values(feature), &want[&stage], FEATURE_TOLERANCE);
-    }
-
-    let proposals = network.rpn.forward(&features, input.width, input.height, &|| false).unwrap();
+    // Heads take the reference's proposals in the reference's order.
     let reference = Proposals {
         boxes: want["proposal_boxes"].to_vec2().unwrap().iter().map(|b: &Vec<f32>| [b[0], b[1], b[2], b[3]]).collect(),
         logits: want["objectness_logits"].to_vec1().unwrap(),
     };
-    assert_proposals_match(&proposals, &reference);
-    // From here on, the reference's proposals in the reference's order.
-    let proposals = reference;
-
-    let pooled = network.box_head.pooler.forward(&features, &proposals.boxes).unwrap();
-    let first8 = values(&pooled.narrow(0, 0, 8).unwrap());
-    assert_close("box_pooled.first8", &first8, &want["box_pooled.first8"], STAGE_TOLERANCE);
-
-    let (logits, deltas) = network.box_head.forward(&pooled).unwrap();
-    assert_close("box_logits", &values(&logits), &want["box_logits"], STAGE_TOLERANCE);
-    assert_close("box_deltas", &values(&deltas), &want["box_deltas"], STAGE_TOLERANCE);
-
-    let size = (input.width, input.height);
-    let instances = network.box_head.select(&proposals, &logits, &deltas, size, 0.3).unwrap();
-    assert_close("boxes_resized", instances.boxes.as_flattened(), &want["boxes_resized"], STAGE_TOLERANCE);
-
-    if let Some(head) = &network.mask_head {
-        let masks = head.forward(&features, &instances, &|| false).unwrap().concat();
-        assert_close("mask_probs", &masks, &want["mask_probs"], STAGE_TOLERANCE);
-    } else {
-        assert!(!want.contains_key("mask_probs"));
+    let got = model.trace(&image, 0.3, Some(&reference)).unwrap();
+    for (level, feature) in got.features.iter().enumerate() {
+        let stage = format!("feat.p{}", level + 2);
+        assert_eq!(feature.shape, want[&stage].dims());
+        assert_close(&stage, &feature.data, &want[&stage], FEATURE_TOLERANCE);
+    }
+    assert_proposals_match(&got.proposals, &reference);
+    assert_close("box_pooled.first8", &got.box_pooled.data, &want["box_pooled.first8"], STAGE_TOLERANCE);
+    assert_close("box_logits", &got.box_logits, &want["box_logits"], STAGE_TOLERANCE);
+    assert_close("box_deltas", &got.box_deltas, &want["box_deltas"], STAGE_TOLERANCE);
+    assert_close("boxes_resized", got.instances.boxes.as_flattened(), &want["boxes_resized"], STAGE_TOLERANCE);
+    match got.masks {
+        Some(masks) => assert_close("mask_probs", &masks.concat(), &want["mask_probs"], STAGE_TOLERANCE),
+        None => assert!(!want.contains_key("mask_probs")),
     }
 }
 
 #[test]
 fn mask_rcnn_stages() {
-    stages_match("tiny_mask");
+    stages_match("tiny_mask", Kernels::Candle);
+    stages_match("tiny_mask", Kernels::default());
 }
 
 #[test]
 fn faster_rcnn_stages() {
-    stages_match("tiny_faster");
+    stages_match("tiny_faster", Kernels::Candle);
+    stages_match("tiny_faster", Kernels::default());
 }
 
 /// Fills a bitmap from the runs, to compare masks pixel by pixel.
@@ -157,7 +143,7 @@ fn pages_match(name: &str, device: Device, kernels: Kernels) {
         let want = expected(name, n);
         let image = page(name, n);
         assert_eq!([image.height(), image.width()], want.image_size);
-        let (width, height) = image_input::resized_size(image.width(), image.height(), &model.config);
+        let (width, height) = input::resized_size(image.width(), image.height(), &model.config);
         assert_eq!([height, width], want.resized);
         let got: Vec<Detection> = model.predict(&image, 0.3).unwrap();
         assert_eq!(got.len(), want.boxes.len(), "{name} page {n}");
@@ -303,7 +289,7 @@ fn resize_is_pillows() {
     let want =
         candle_core::safetensors::load(fixture(name).join("page0.stages.safetensors"), &CandleDevice::Cpu).unwrap();
     let want = &want["resized_bgr"];
-    let resized = image_input::resize(&page(name, 0), &model.config).unwrap();
+    let resized = input::resize(&page(name, 0), &model.config).unwrap();
     assert_eq!(want.dims(), [resized.height() as usize, resized.width() as usize, 3]);
     let want = want.flatten_all().unwrap().to_vec1::<u8>().unwrap();
     let worst = (resized.pixels().flat_map(|p| [p[2], p[1], p[0]]).zip(want)).map(|(a, b)| a.abs_diff(b)).max();

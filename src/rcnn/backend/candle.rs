@@ -1,0 +1,145 @@
+//! candle's operators on the CPU: several times slower than the kernels, and the reference for them.
+
+use candle_core::{DType, Device, Module, Tensor};
+use candle_nn::{Conv2d, ConvTranspose2d, Linear};
+use image::RgbImage;
+
+use super::{Backend, HostBackend, HostMap, PostOps, Role};
+use crate::kernels::{Isa, roi_align_rows};
+use crate::rcnn::Result;
+use crate::rcnn::config::Config;
+use crate::rcnn::geometry::boxes::Box2;
+use crate::rcnn::input::ModelInput;
+use crate::rcnn::layers::{Conv, with_values};
+use crate::rcnn::roi_heads::Pooler;
+
+#[derive(Debug)]
+pub struct Candle;
+
+#[derive(Debug)]
+pub struct MaskPredictor {
+    deconv: ConvTranspose2d,
+    predictor: Conv2d,
+}
+
+impl Backend for Candle {
+    type Image<'a> = Tensor;
+    type Map = Tensor;
+    type Conv = Conv;
+    type Stem = Conv;
+    type Room = ();
+
+    fn pack_conv(&self, conv: Conv, _: Role) -> Result<Conv> {
+        Ok(conv)
+    }
+
+    fn pack_stem(&self, conv: Conv) -> Result<Conv> {
+        Ok(conv)
+    }
+
+    fn stem(&self, stem: &Conv, image: Tensor, _: bool, _: Option<(&Conv, bool)>) -> Result<Tensor> {
+        let x = stem.forward(&image)?.relu()?;
+        // After a ReLU nothing is below zero, so padding with zeros is max-pooling's own padding.
+        Ok(x.pad_with_zeros(2, 1, 1)?.pad_with_zeros(3, 1, 1)?.max_pool2d_with_stride(3, 2)?)
+    }
+
+    fn conv(&self, conv: &Conv, x: &Tensor, post: PostOps<Tensor>) -> Result<Tensor> {
+        let mut y = conv.forward(x)?;
+        if let Some(add) = post.add {
+            y = (y + add)?;
+        }
+        Ok(if post.relu { y.relu()? } else { y })
+    }
+
+    fn upsample_add(&self, fine: Tensor, coarse: &Tensor, average: bool) -> Result<Tensor> {
+        let (_, _, h, w) = fine.dims4()?;
+        let sum = (fine + coarse.upsample_nearest2d(h, w)?)?;
+        Ok(if average { (sum / 2.0)? } else { sum })
+    }
+
+    fn subsample(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.max_pool2d_with_stride(1, 2)?)
+    }
+
+    fn reserve(&self, _: &Conv, _: &Tensor, _: &[Tensor]) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl HostBackend for Candle {
+    type Linear = Linear;
+    type MaskPredictor = MaskPredictor;
+
+    fn image(&self, image: &RgbImage, config: &Config) -> Result<(Tensor, (usize, usize))> {
+        let input = ModelInput::new(image, config, &Device::Cpu)?;
+        Ok((input.tensor, (input.width, input.height)))
+    }
+
+    fn pack_joined(&self, convs: &[&Conv], _: Role) -> Result<Conv> {
+        Conv::join(convs)
+    }
+
+    fn pack_linear(&self, layers: &[&Linear], _: Option<usize>) -> Result<Linear> {
+        if let [only] = layers {
+            return Ok((*only).clone());
+        }
+        let weights = layers.iter().map(|layer| layer.weight()).collect::<Vec<_>>();
+        let bias = |layer: &&Linear| match layer.bias() {
+            Some(bias) => Ok(bias.clone()),
+            None => Tensor::zeros(layer.weight().dim(0)?, DType::F32, &Device::Cpu),
+        };
+        let bias = layers.iter().map(bias).collect::<candle_core::Result<Vec<_>>>()?;
+        Ok(Linear::new(Tensor::cat(&weights, 0)?, Some(Tensor::cat(&bias, 0)?)))
+    }
+
+    fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<MaskPredictor> {
+        Ok(MaskPredictor { deconv: deconv.clone(), predictor: predictor.conv.clone() })
+    }
+
+    fn roi_align(&self, pooler: &Pooler, features: &[Tensor], boxes: &[Box2]) -> Result<Tensor> {
+        let (side, channels) = (pooler.resolution, features[0].dim(1)?);
+        let mut out = vec![0f32; boxes.len() * side * side * channels];
+        for ((rows, op), feature) in pooler.ops(boxes).zip(features) {
+            // Channels last, so that a sample is one run of memory. [1, C, H, W] → [H, W, C]
+            let channels_last = feature.squeeze(0)?.permute((1, 2, 0))?.contiguous()?;
+            with_values(&channels_last, |data| {
+                let shape = [feature.dims()[2], feature.dims()[3], channels];
+                roi_align_rows(Isa::best(), data, shape, &op, &rows, &mut out);
+            })?;
+        }
+        let pooled = Tensor::from_vec(out, (boxes.len(), side, side, channels), &Device::Cpu)?;
+        Ok(pooled.permute((0, 3, 1, 2))?.contiguous()?)
+    }
+
+    fn flatten(&self, x: Tensor) -> Result<Tensor> {
+        Ok(x.flatten_from(1)?)
+    }
+
+    fn linear(&self, linear: &Linear, x: &Tensor, relu: bool) -> Result<Tensor> {
+        let y = linear.forward(x)?;
+        Ok(if relu { y.relu()? } else { y })
+    }
+
+    fn mask_logits(&self, predictor: &MaskPredictor, x: &Tensor, channels: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let logits = predictor.predictor.forward(&predictor.deconv.forward(x)?.relu()?)?;
+        let of_roi = |(i, &channel): (usize, &usize)| Ok(logits.get(i)?.get(channel)?.flatten_all()?.to_vec1()?);
+        channels.iter().enumerate().map(of_roi).collect()
+    }
+
+    fn to_host<'a>(&self, x: &'a Tensor) -> Result<HostMap<'a>> {
+        let (rows, stride, width) = match x.dims() {
+            [_, channels, _, width] => (x.permute((0, 2, 3, 1))?, *channels, *width),
+            _ => (x.clone(), x.dim(1)?, 1),
+        };
+        Ok(HostMap { data: rows.flatten_all()?.to_vec1()?.into(), stride, width })
+    }
+
+    fn shape(&self, x: &Tensor) -> Result<[usize; 4]> {
+        let (n, c, h, w) = x.dims4()?;
+        Ok([n, c, h, w])
+    }
+
+    fn name(&self) -> &'static str {
+        "candle's"
+    }
+}

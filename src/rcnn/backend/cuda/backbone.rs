@@ -1,0 +1,132 @@
+//! A backbone's arithmetic: what [`Backend`] asks for.
+
+use super::input::{Input, Loaded};
+use super::layer::{FeatureMap, Layer, Ops};
+use super::runtime::Params;
+use crate::rcnn::Result;
+use crate::rcnn::backend::{Backend, PostOps, Role};
+use crate::rcnn::layers::Conv;
+
+/// Pages of one size, and how a configuration prepares them.
+#[derive(Clone, Copy)]
+pub(super) struct Pages<'a> {
+    pub input: &'a Input,
+    pub loaded: &'a Loaded,
+}
+
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+struct MaxPool {
+    input: u64,
+    output: u64,
+    height: i32,
+    width: i32,
+    channels: i32,
+    out_height: i32,
+    out_width: i32,
+    unused: i32,
+}
+
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+struct UpsampleAdd {
+    coarse: u64,
+    fine: u64,
+    height: i32,
+    width: i32,
+    channels: i32,
+    coarse_height: i32,
+    coarse_width: i32,
+    factor: f32,
+}
+
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+struct Convert {
+    input: u64,
+    output: u64,
+}
+
+// SAFETY: plain numbers, as the kernels declare them.
+unsafe impl Params for MaxPool {}
+// SAFETY: as above.
+unsafe impl Params for Convert {}
+// SAFETY: as above.
+unsafe impl Params for UpsampleAdd {}
+
+impl Backend for Ops {
+    type Image<'a> = Pages<'a>;
+    type Map = FeatureMap;
+    type Conv = Layer;
+    type Stem = Layer;
+    type Room = ();
+
+    fn pack_conv(&self, conv: Conv, _: Role) -> Result<Layer> {
+        Layer::pack(self, &conv)
+    }
+
+    fn pack_stem(&self, conv: Conv) -> Result<Layer> {
+        Layer::pack_stem(self, &conv)
+    }
+
+    fn stem(&self, stem: &Layer, image: Pages<'_>, _: bool, _: Option<(&Layer, bool)>) -> Result<FeatureMap> {
+        let map = self.stem_conv(stem, image.input, image.loaded)?;
+        self.max_pool(&map)
+    }
+
+    fn conv(&self, conv: &Layer, x: &FeatureMap, post: PostOps<FeatureMap>) -> Result<FeatureMap> {
+        self.run_conv(conv, x, post)
+    }
+
+    fn upsample_add(&self, fine: FeatureMap, coarse: &FeatureMap, average: bool) -> Result<FeatureMap> {
+        let params = UpsampleAdd {
+            coarse: coarse.buffer.address,
+            fine: fine.buffer.address,
+            height: fine.height as i32,
+            width: fine.width as i32,
+            channels: fine.channels as i32,
+            coarse_height: coarse.height as i32,
+            coarse_width: coarse.width as i32,
+            factor: if average { 0.5 } else { 1.0 },
+        };
+        self.context.items(&self.named("upsample_add"), &params, fine.values() / self.dtype.pack())?;
+        Ok(fine)
+    }
+
+    fn subsample(&self, x: &FeatureMap) -> Result<FeatureMap> {
+        let out = self.map(x.count, (x.height - 1) / 2 + 1, (x.width - 1) / 2 + 1, x.channels)?;
+        self.im2col(x, &out, (1, 2, 1), 0, out.pixels(), out.buffer.address)?;
+        Ok(out)
+    }
+
+    fn reserve(&self, _: &Layer, _: &FeatureMap, _: &[FeatureMap]) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Ops {
+    /// A map in f32 as this network's type, which is another.
+    pub fn convert(&self, x: &FeatureMap) -> Result<FeatureMap> {
+        let out = self.map(x.count, x.height, x.width, x.channels)?;
+        let params = Convert { input: x.buffer.address, output: out.buffer.address };
+        self.context.items(&self.named("convert"), &params, out.values() / self.dtype.pack())?;
+        Ok(out)
+    }
+
+    /// 3 × 3 at stride 2, after a ReLU.
+    fn max_pool(&self, x: &FeatureMap) -> Result<FeatureMap> {
+        let out = self.map(x.count, (x.height - 1) / 2 + 1, (x.width - 1) / 2 + 1, x.channels)?;
+        let params = MaxPool {
+            input: x.buffer.address,
+            output: out.buffer.address,
+            height: x.height as i32,
+            width: x.width as i32,
+            channels: x.channels as i32,
+            out_height: out.height as i32,
+            out_width: out.width as i32,
+            unused: 0,
+        };
+        self.context.items(&self.named("max_pool"), &params, out.values() / self.dtype.pack())?;
+        Ok(out)
+    }
+}

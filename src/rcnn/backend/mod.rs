@@ -1,0 +1,151 @@
+//! What a network computes with: the network is written once over these traits, and a back end is one kind of machine.
+//!
+//! [`Backend`] is what runs a backbone; [`HostBackend`] adds what heads need whose results are read on the host.
+//! A GPU decodes and suppresses where its maps are, so it has heads of its own.
+
+pub mod candle;
+pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+pub mod device;
+pub mod options;
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+
+use candle_nn::{ConvTranspose2d, Linear};
+use image::RgbImage;
+
+use super::Result;
+use super::config::Config;
+use super::geometry::boxes::Box2;
+use super::layers::Conv;
+use super::roi_heads::Pooler;
+
+/// The part of the network that a layer belongs to, which decides its precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The backbone with its pyramid: what it is off by makes other boxes win in non-maximum suppression.
+    Backbone,
+    Proposals,
+    Heads,
+}
+
+/// What a convolution does besides, while its results are at hand.
+#[derive(Debug)]
+pub struct PostOps<M> {
+    pub relu: bool,
+    /// A map of the result's shape to which the result is added, before the ReLU, and which it may become.
+    pub add: Option<M>,
+    /// Hands the result on as the next layers' matrix units read it; see [`Backend::reads_split`].
+    pub split: bool,
+}
+
+impl<M> PostOps<M> {
+    pub fn none() -> Self {
+        Self { relu: false, add: None, split: false }
+    }
+
+    pub fn relu() -> Self {
+        Self { relu: true, ..Self::none() }
+    }
+}
+
+/// Packed layers and the maps between them, of shape [N, C, H, W] however they lie in memory.
+pub trait Backend: Debug + Send + Sync {
+    /// The network's input.
+    type Image<'a>;
+    type Map: Debug;
+    type Conv: Debug + Send + Sync;
+    /// The first convolution, with the ReLU and the max-pooling that come then.
+    type Stem: Debug + Send + Sync;
+    /// Room that is kept; see [`Self::reserve`].
+    type Room;
+
+    /// Whether maps lie in one arena, in which a large one finds room only where others have left together.
+    const ARENA: bool = false;
+
+    fn pack_conv(&self, conv: Conv, role: Role) -> Result<Self::Conv>;
+
+    fn pack_stem(&self, conv: Conv) -> Result<Self::Stem>;
+
+    /// [1, 3, H, W] → [1, C, H/4, W/4]. `beside` is the layer whose result lies beside it next, if a back end plans for that.
+    fn stem(
+        &self,
+        stem: &Self::Stem,
+        image: Self::Image<'_>,
+        split: bool,
+        beside: Option<(&Self::Conv, bool)>,
+    ) -> Result<Self::Map>;
+
+    /// [N, C, H, W] → [N, D, H/s, W/s].
+    fn conv(&self, conv: &Self::Conv, x: &Self::Map, post: PostOps<Self::Map>) -> Result<Self::Map>;
+
+    /// Adds each pixel of the coarser map to the four that it covers, and halves the sum if `average`.
+    fn upsample_add(&self, fine: Self::Map, coarse: &Self::Map, average: bool) -> Result<Self::Map>;
+
+    /// Every second pixel of every second row: max-pooling with a kernel of 1 at stride 2.
+    fn subsample(&self, x: &Self::Map) -> Result<Self::Map>;
+
+    /// Whether the layer reads split maps and may make them; see [`PostOps::split`].
+    fn reads_split(&self, _conv: &Self::Conv) -> bool {
+        false
+    }
+
+    fn stem_splits(&self, _stem: &Self::Stem) -> bool {
+        false
+    }
+
+    /// Keeps room: when this and the maps `beside` are dropped, their places together hold what `conv` makes of a map like `of`.
+    fn reserve(&self, conv: &Self::Conv, of: &Self::Map, beside: &[Self::Map]) -> Result<Self::Room>;
+}
+
+/// A map on the host, channels last: `stride` values from one pixel's channels to the next one's, `data` from the first image on.
+#[derive(Debug)]
+pub struct HostMap<'a> {
+    pub data: Cow<'a, [f32]>,
+    pub stride: usize,
+    pub width: usize,
+}
+
+/// What heads need whose results are read on the host.
+pub trait HostBackend: Backend {
+    type Linear: Debug + Send + Sync;
+    /// A transposed convolution (2 × 2 at stride 2), a ReLU and a 1 × 1 convolution.
+    type MaskPredictor: Debug + Send + Sync;
+
+    /// The resized and normalised image, and its size in pixels before padding (width, height).
+    fn image(&self, image: &RgbImage, config: &Config) -> Result<(Self::Image<'static>, (usize, usize))>;
+
+    /// 1 × 1 convolutions of one map as one, their outputs one behind the other.
+    fn pack_joined(&self, convs: &[&Conv], role: Role) -> Result<Self::Conv>;
+
+    /// Fully connected layers of the same inputs as one. With `cells`, inputs are flattened maps of so many pixels.
+    fn pack_linear(&self, layers: &[&Linear], cells: Option<usize>) -> Result<Self::Linear>;
+
+    fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<Self::MaskPredictor>;
+
+    /// RoIs pooled from the levels of the pooler, each from the one of its size: [N, C, R, R].
+    fn roi_align(&self, pooler: &Pooler, features: &[Self::Map], boxes: &[Box2]) -> Result<Self::Map>;
+
+    /// [N, C, R, R] → rows of a [`Self::Linear`] packed with `cells`.
+    fn flatten(&self, x: Self::Map) -> Result<Self::Map>;
+
+    fn linear(&self, linear: &Self::Linear, x: &Self::Map, relu: bool) -> Result<Self::Map>;
+
+    /// [N, C, R, R] → for each of the N the logits of its channel, [2R, 2R] row by row.
+    fn mask_logits(&self, predictor: &Self::MaskPredictor, x: &Self::Map, channels: &[usize]) -> Result<Vec<Vec<f32>>>;
+
+    fn to_host<'a>(&self, x: &'a Self::Map) -> Result<HostMap<'a>>;
+
+    /// The map's shape, [N, C, H, W].
+    fn shape(&self, x: &Self::Map) -> Result<[usize; 4]>;
+
+    /// Multiplications and additions, in pairs, that layers have asked for so far; 0 where they are not counted.
+    fn work(&self) -> u64 {
+        0
+    }
+
+    /// Its name, for people.
+    fn name(&self) -> &'static str;
+}

@@ -1,0 +1,4 @@
+//! Boxes and anchors.
+
+pub mod anchors;
+pub mod boxes;

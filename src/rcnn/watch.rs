@@ -1,0 +1,18 @@
+use super::{Result, Stop, check_cancelled};
+
+/// Who looks on while a prediction runs.
+pub(super) struct Watch<'a> {
+    pub stop: Stop<'a>,
+    /// Called with a stage's name when it, or a part of it, is over.
+    pub mark: &'a mut (dyn FnMut(&'static str) + Send),
+}
+
+impl Watch<'_> {
+    pub fn check_cancelled(&self) -> Result<()> {
+        check_cancelled(self.stop)
+    }
+
+    pub fn mark(&mut self, stage: &'static str) {
+        (self.mark)(stage);
+    }
+}
