@@ -12,10 +12,11 @@ test: setup
 	DOCREADER_ISA=avx512 cargo test --locked --test rcnn fidelity
 	DOCREADER_ISA=avx2 cargo test --locked --test rcnn fidelity
 
-# Formatting, lints, and whether .sqlx fits the queries and the schema.
+# Formatting, lints, the documentation's lines, and whether .sqlx fits the queries and the schema.
 lint: setup
 	scripts/install-sqlx-cli.sh
 	cargo fmt --check
+	scripts/check-docs.py
 	cargo clippy --locked --all-targets -- -D warnings
 	scripts/with-postgres.sh cargo sqlx prepare --check
 

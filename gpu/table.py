@@ -1,4 +1,4 @@
-"""gpu.json as the tables of docs/BENCHMARKS.md: table.py FILE"""
+"""gpu.json as the tables of docs/benchmarks/LOG.md: table.py FILE"""
 import sys
 
 from results import read
