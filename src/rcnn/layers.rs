@@ -1,7 +1,7 @@
 //! Convolutions with the norms that Detectron2 puts behind them.
 
 use candle_core::{Module, Storage, Tensor};
-use candle_nn::{Conv2d, Conv2dConfig, GroupNorm, VarBuilder};
+use candle_nn::{Conv2d, Conv2dConfig, GroupNorm, Linear, VarBuilder};
 
 use super::{Error, Result};
 use crate::kernels::Filters;
@@ -103,16 +103,10 @@ impl Conv {
         Ok(Self { conv: Conv2d::new(weight, bias, config), norm: group_norm })
     }
 
-    /// Convolutions of one map, without norms, as one: their outputs one behind the other.
-    pub fn join(convs: &[&Self]) -> Result<Self> {
-        let weights = convs.iter().map(|c| c.conv.weight()).collect::<Vec<_>>();
-        let bias = |c: &&Self| match c.conv.bias() {
-            Some(bias) => Ok(bias.clone()),
-            None => Tensor::zeros(c.conv.weight().dim(0)?, c.conv.weight().dtype(), c.conv.weight().device()),
-        };
-        let bias = convs.iter().map(bias).collect::<candle_core::Result<Vec<_>>>()?;
-        let config = convs.first().map(|c| *c.conv.config()).unwrap_or_default();
-        Ok(Self { conv: Conv2d::new(Tensor::cat(&weights, 0)?, Some(Tensor::cat(&bias, 0)?), config), norm: None })
+    /// A 1 × 1 convolution without a norm as what it does to each pixel.
+    pub fn to_linear(&self) -> Result<Linear> {
+        let weight = self.conv.weight().flatten_from(1)?;
+        Ok(Linear::new(weight, self.conv.bias().cloned()))
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {

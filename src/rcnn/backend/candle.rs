@@ -27,6 +27,8 @@ impl Backend for Candle {
     type Map = Tensor;
     type Conv = Conv;
     type Stem = Conv;
+    type Linear = Linear;
+    type MaskPredictor = MaskPredictor;
     type Room = ();
 
     fn pack_conv(&self, conv: Conv, _: Role) -> Result<Conv> {
@@ -35,6 +37,23 @@ impl Backend for Candle {
 
     fn pack_stem(&self, conv: Conv) -> Result<Conv> {
         Ok(conv)
+    }
+
+    fn pack_linear(&self, layers: &[&Linear], _: Option<usize>, _: bool) -> Result<Linear> {
+        if let [only] = layers {
+            return Ok((*only).clone());
+        }
+        let weights = layers.iter().map(|layer| layer.weight()).collect::<Vec<_>>();
+        let bias = |layer: &&Linear| match layer.bias() {
+            Some(bias) => Ok(bias.clone()),
+            None => Tensor::zeros(layer.weight().dim(0)?, DType::F32, &Device::Cpu),
+        };
+        let bias = layers.iter().map(bias).collect::<candle_core::Result<Vec<_>>>()?;
+        Ok(Linear::new(Tensor::cat(&weights, 0)?, Some(Tensor::cat(&bias, 0)?)))
+    }
+
+    fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<MaskPredictor> {
+        Ok(MaskPredictor { deconv: deconv.clone(), predictor: predictor.conv.clone() })
     }
 
     fn stem(&self, stem: &Conv, image: Tensor, _: bool, _: Option<(&Conv, bool)>) -> Result<Tensor> {
@@ -49,6 +68,18 @@ impl Backend for Candle {
             y = (y + add)?;
         }
         Ok(if post.relu { y.relu()? } else { y })
+    }
+
+    fn linear(&self, linear: &Linear, x: &Tensor, relu: bool) -> Result<Tensor> {
+        let y = match x.rank() {
+            4 => linear.forward(&x.permute((0, 2, 3, 1))?.contiguous()?)?.permute((0, 3, 1, 2))?,
+            _ => linear.forward(x)?,
+        };
+        Ok(if relu { y.relu()? } else { y })
+    }
+
+    fn flatten(&self, x: Tensor) -> Result<Tensor> {
+        Ok(x.flatten_from(1)?)
     }
 
     fn upsample_add(&self, fine: Tensor, coarse: &Tensor, average: bool) -> Result<Tensor> {
@@ -67,33 +98,9 @@ impl Backend for Candle {
 }
 
 impl HostBackend for Candle {
-    type Linear = Linear;
-    type MaskPredictor = MaskPredictor;
-
     fn image(&self, image: &RgbImage, config: &Config) -> Result<(Tensor, (usize, usize))> {
         let input = ModelInput::new(image, config, &Device::Cpu)?;
         Ok((input.tensor, (input.width, input.height)))
-    }
-
-    fn pack_joined(&self, convs: &[&Conv], _: Role) -> Result<Conv> {
-        Conv::join(convs)
-    }
-
-    fn pack_linear(&self, layers: &[&Linear], _: Option<usize>) -> Result<Linear> {
-        if let [only] = layers {
-            return Ok((*only).clone());
-        }
-        let weights = layers.iter().map(|layer| layer.weight()).collect::<Vec<_>>();
-        let bias = |layer: &&Linear| match layer.bias() {
-            Some(bias) => Ok(bias.clone()),
-            None => Tensor::zeros(layer.weight().dim(0)?, DType::F32, &Device::Cpu),
-        };
-        let bias = layers.iter().map(bias).collect::<candle_core::Result<Vec<_>>>()?;
-        Ok(Linear::new(Tensor::cat(&weights, 0)?, Some(Tensor::cat(&bias, 0)?)))
-    }
-
-    fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<MaskPredictor> {
-        Ok(MaskPredictor { deconv: deconv.clone(), predictor: predictor.conv.clone() })
     }
 
     fn roi_align(&self, pooler: &Pooler, features: &[Tensor], boxes: &[Box2]) -> Result<Tensor> {
@@ -109,15 +116,6 @@ impl HostBackend for Candle {
         }
         let pooled = Tensor::from_vec(out, (boxes.len(), side, side, channels), &Device::Cpu)?;
         Ok(pooled.permute((0, 3, 1, 2))?.contiguous()?)
-    }
-
-    fn flatten(&self, x: Tensor) -> Result<Tensor> {
-        Ok(x.flatten_from(1)?)
-    }
-
-    fn linear(&self, linear: &Linear, x: &Tensor, relu: bool) -> Result<Tensor> {
-        let y = linear.forward(x)?;
-        Ok(if relu { y.relu()? } else { y })
     }
 
     fn mask_logits(&self, predictor: &MaskPredictor, x: &Tensor, channels: &[usize]) -> Result<Vec<Vec<f32>>> {

@@ -1,7 +1,7 @@
 //! What a network computes with: the network is written once over these traits, and a back end is one kind of machine.
 //!
-//! [`Backend`] is what runs a backbone; [`HostBackend`] adds what heads need whose results are read on the host.
-//! A GPU decodes and suppresses where its maps are, so it has heads of its own.
+//! [`Backend`] runs the layers; [`HostBackend`] adds what is needed where results are decoded on the host.
+//! A GPU decodes and suppresses where its maps are.
 
 pub mod candle;
 pub mod cpu;
@@ -59,6 +59,10 @@ pub trait Backend: Debug + Send + Sync {
     type Conv: Debug + Send + Sync;
     /// The first convolution, with the ReLU and the max-pooling that come then.
     type Stem: Debug + Send + Sync;
+    /// Fully connected layers, or 1 × 1 convolutions.
+    type Linear: Debug + Send + Sync;
+    /// A transposed convolution (2 × 2 at stride 2), a ReLU and a 1 × 1 convolution.
+    type MaskPredictor: Debug + Send + Sync;
     /// Room that is kept; see [`Self::reserve`].
     type Room;
 
@@ -68,6 +72,12 @@ pub trait Backend: Debug + Send + Sync {
     fn pack_conv(&self, conv: Conv, role: Role) -> Result<Self::Conv>;
 
     fn pack_stem(&self, conv: Conv) -> Result<Self::Stem>;
+
+    /// Layers of the same inputs as one, their outputs one behind the other.
+    /// With `cells`, inputs are flattened maps of so many pixels; `last`: results are predictions, in full precision.
+    fn pack_linear(&self, layers: &[&Linear], cells: Option<usize>, last: bool) -> Result<Self::Linear>;
+
+    fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<Self::MaskPredictor>;
 
     /// [1, 3, H, W] → [1, C, H/4, W/4]. `beside` is the layer whose result lies beside it next, if a back end plans for that.
     fn stem(
@@ -80,6 +90,12 @@ pub trait Backend: Debug + Send + Sync {
 
     /// [N, C, H, W] → [N, D, H/s, W/s].
     fn conv(&self, conv: &Self::Conv, x: &Self::Map, post: PostOps<Self::Map>) -> Result<Self::Map>;
+
+    /// The channels of each pixel → `output` channels, or the rows that [`Self::flatten`] makes.
+    fn linear(&self, linear: &Self::Linear, x: &Self::Map, relu: bool) -> Result<Self::Map>;
+
+    /// [N, C, R, R] → rows for a [`Self::Linear`] packed with `cells`.
+    fn flatten(&self, x: Self::Map) -> Result<Self::Map>;
 
     /// Adds each pixel of the coarser map to the four that it covers, and halves the sum if `average`.
     fn upsample_add(&self, fine: Self::Map, coarse: &Self::Map, average: bool) -> Result<Self::Map>;
@@ -108,30 +124,13 @@ pub struct HostMap<'a> {
     pub width: usize,
 }
 
-/// What heads need whose results are read on the host.
+/// What is needed where results are decoded on the host.
 pub trait HostBackend: Backend {
-    type Linear: Debug + Send + Sync;
-    /// A transposed convolution (2 × 2 at stride 2), a ReLU and a 1 × 1 convolution.
-    type MaskPredictor: Debug + Send + Sync;
-
     /// The resized and normalised image, and its size in pixels before padding (width, height).
     fn image(&self, image: &RgbImage, config: &Config) -> Result<(Self::Image<'static>, (usize, usize))>;
 
-    /// 1 × 1 convolutions of one map as one, their outputs one behind the other.
-    fn pack_joined(&self, convs: &[&Conv], role: Role) -> Result<Self::Conv>;
-
-    /// Fully connected layers of the same inputs as one. With `cells`, inputs are flattened maps of so many pixels.
-    fn pack_linear(&self, layers: &[&Linear], cells: Option<usize>) -> Result<Self::Linear>;
-
-    fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<Self::MaskPredictor>;
-
     /// RoIs pooled from the levels of the pooler, each from the one of its size: [N, C, R, R].
     fn roi_align(&self, pooler: &Pooler, features: &[Self::Map], boxes: &[Box2]) -> Result<Self::Map>;
-
-    /// [N, C, R, R] → rows of a [`Self::Linear`] packed with `cells`.
-    fn flatten(&self, x: Self::Map) -> Result<Self::Map>;
-
-    fn linear(&self, linear: &Self::Linear, x: &Self::Map, relu: bool) -> Result<Self::Map>;
 
     /// [N, C, R, R] → for each of the N the logits of its channel, [2R, 2R] row by row.
     fn mask_logits(&self, predictor: &Self::MaskPredictor, x: &Self::Map, channels: &[usize]) -> Result<Vec<Vec<f32>>>;

@@ -10,8 +10,8 @@ use crate::rcnn::config::Config;
 use crate::rcnn::detection::{Detection, Instances};
 use crate::rcnn::geometry::boxes::rescale;
 use crate::rcnn::post::mask;
-use crate::rcnn::proposals::{Proposals, Rpn, RpnWeights};
-use crate::rcnn::roi_heads::{BoxHead, BoxHeadWeights, MaskHead, MaskHeadWeights, RoiHeads};
+use crate::rcnn::proposals::{Proposals, Rpn};
+use crate::rcnn::roi_heads::{BoxHead, MaskHead, RoiHeads};
 use crate::rcnn::trace::{HostTensor, Trace};
 use crate::rcnn::{Result, Watch};
 
@@ -31,15 +31,11 @@ impl<B: HostBackend> GeneralizedRcnn<B> {
     pub fn load(backend: B, config: &Config, vb: VarBuilder) -> Result<Self> {
         let RoiHeads::Standard = RoiHeads::of(&config.model)?;
         let backbone = Fpn::load(&config.model, vb.pp("backbone"), &backend)?;
-        let rpn = RpnWeights::load(&config.model, vb.pp("proposal_generator"), &backbone.levels)?;
-        let rpn = Rpn::pack(&backend, rpn)?;
+        let rpn = Rpn::load(&backend, &config.model, vb.pp("proposal_generator"), &backbone.levels)?;
         let roi_heads = vb.pp("roi_heads");
-        let box_head = BoxHead::pack(&backend, BoxHeadWeights::load(config, roi_heads.clone(), &backbone.levels)?)?;
+        let box_head = BoxHead::load(&backend, config, roi_heads.clone(), &backbone.levels)?;
         let mask_head = match config.model.mask_on {
-            true => {
-                let weights = MaskHeadWeights::load(&config.model, roi_heads, &backbone.levels)?;
-                Some(MaskHead::pack(&backend, weights)?)
-            }
+            true => Some(MaskHead::load(&backend, &config.model, roi_heads, &backbone.levels)?),
             false => None,
         };
         Ok(Self { config: config.clone(), backend, backbone, rpn, box_head, mask_head })

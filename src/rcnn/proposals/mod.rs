@@ -2,9 +2,9 @@
 
 mod rpn;
 
+pub use self::rpn::Rpn;
 #[cfg(feature = "cuda")]
 pub use self::rpn::RpnDecoder;
-pub use self::rpn::{Rpn, RpnWeights};
 use super::geometry::boxes::Box2;
 
 /// Class-agnostic regions in pixels of the resized image, best first, with their objectness logits.

@@ -4,19 +4,19 @@ use candle_nn::VarBuilder;
 
 use super::Proposals;
 use crate::rcnn::backbone::{FeatureLevel, pick};
-use crate::rcnn::backend::{HostBackend, PostOps, Role};
+use crate::rcnn::backend::{Backend, HostBackend, PostOps, Role};
 use crate::rcnn::config::{ModelConfig, only, unsupported};
 use crate::rcnn::geometry::anchors::LevelAnchors;
 use crate::rcnn::geometry::boxes::{Candidate, apply_deltas, batched_nms, clip};
 use crate::rcnn::layers::{Conv, ConvSpec, Norm};
 use crate::rcnn::{Error, Result, Watch};
 
-/// A region proposal network as it is read: the head's layers (`StandardRPNHead`), and what becomes of their predictions.
+/// The head (`StandardRPNHead`), and what becomes of its predictions.
 #[derive(Debug)]
-pub struct RpnWeights {
-    pub conv: Conv,
-    pub objectness_logits: Conv,
-    pub anchor_deltas: Conv,
+pub struct Rpn<B: Backend> {
+    conv: B::Conv,
+    /// Objectness of a cell's anchors, then their deltas.
+    predictor: B::Linear,
     pub decoder: RpnDecoder,
 }
 
@@ -31,8 +31,8 @@ pub struct RpnDecoder {
     pub min_size: f32,
 }
 
-impl RpnWeights {
-    pub fn load(cfg: &ModelConfig, vb: VarBuilder, levels: &[FeatureLevel]) -> Result<Self> {
+impl<B: Backend> Rpn<B> {
+    pub fn load(backend: &B, cfg: &ModelConfig, vb: VarBuilder, levels: &[FeatureLevel]) -> Result<Self> {
         only("MODEL.PROPOSAL_GENERATOR.NAME", &cfg.proposal_generator.name, "RPN")?;
         only("MODEL.RPN.HEAD_NAME", &cfg.rpn.head_name, "StandardRPNHead")?;
         only("MODEL.ANCHOR_GENERATOR.NAME", &cfg.anchor_generator.name, "DefaultAnchorGenerator")?;
@@ -55,31 +55,23 @@ impl RpnWeights {
             post_nms_topk: cfg.rpn.post_nms_topk_test,
             min_size: cfg.proposal_generator.min_size,
         };
+        let [objectness, deltas] = [("objectness_logits", count), ("anchor_deltas", count * 4)]
+            .map(|(name, output)| conv(name, output, 1).and_then(|conv| conv.to_linear()));
         Ok(Self {
-            conv: conv("conv", channels, 3)?,
-            objectness_logits: conv("objectness_logits", count, 1)?,
-            anchor_deltas: conv("anchor_deltas", count * 4, 1)?,
+            conv: backend.pack_conv(conv("conv", channels, 3)?, Role::Proposals)?,
+            predictor: backend.pack_linear(&[&objectness?, &deltas?], None, true)?,
             decoder,
         })
     }
-}
 
-/// Ready to run, decoding on the host.
-#[derive(Debug)]
-pub struct Rpn<B: HostBackend> {
-    conv: B::Conv,
-    /// Objectness of a cell's anchors, then their deltas.
-    predictor: B::Conv,
-    decoder: RpnDecoder,
+    /// [1, C, H, W] → [1, 5A, H, W]: the objectness logits of A anchors, then their deltas.
+    pub fn predict(&self, backend: &B, feature: &B::Map) -> Result<B::Map> {
+        let hidden = backend.conv(&self.conv, feature, PostOps::relu())?;
+        backend.linear(&self.predictor, &hidden, false)
+    }
 }
 
 impl<B: HostBackend> Rpn<B> {
-    pub fn pack(backend: &B, weights: RpnWeights) -> Result<Self> {
-        let RpnWeights { conv, objectness_logits, anchor_deltas, decoder } = weights;
-        let predictor = backend.pack_joined(&[&objectness_logits, &anchor_deltas], Role::Proposals)?;
-        Ok(Self { conv: backend.pack_conv(conv, Role::Proposals)?, predictor, decoder })
-    }
-
     /// Proposals from p2 … p6 for a resized image of (width, height) pixels before padding.
     pub fn forward(
         &self,
@@ -92,8 +84,7 @@ impl<B: HostBackend> Rpn<B> {
         let mut candidates = vec![];
         for (level, feature) in features.iter().enumerate().take(self.decoder.anchors.len()) {
             watch.check_cancelled()?;
-            let hidden = backend.conv(&self.conv, feature, PostOps::relu())?;
-            let predictions = backend.conv(&self.predictor, &hidden, PostOps::none())?;
+            let predictions = self.predict(backend, feature)?;
             let host = backend.to_host(&predictions)?;
             watch.mark("RPN head");
             let (data, stride) = (&*host.data, host.stride);

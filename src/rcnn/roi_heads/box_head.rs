@@ -1,10 +1,10 @@
 //! The box head (`FastRCNNConvFCHead`) and what it reports (`FastRCNNOutputLayers`).
 
-use candle_nn::{Linear, VarBuilder};
+use candle_nn::VarBuilder;
 
 use super::Pooler;
 use crate::rcnn::backbone::{FeatureLevel, pick};
-use crate::rcnn::backend::{HostBackend, PostOps, Role};
+use crate::rcnn::backend::{Backend, HostBackend, PostOps, Role};
 use crate::rcnn::config::Config;
 use crate::rcnn::detection::Instances;
 use crate::rcnn::geometry::boxes::{Box2, Candidate, apply_deltas, batched_nms, clip};
@@ -15,14 +15,13 @@ use crate::rcnn::{Result, Watch};
 /// How many RoIs are taken at once: few enough to bound their memory, and enough that the weights are not read too often.
 const CHUNK: usize = 504;
 
-/// A box head as it is read.
 #[derive(Debug)]
-pub struct BoxHeadWeights {
+pub struct BoxHead<B: Backend> {
     pub pooler: Pooler,
-    pub convs: Vec<Conv>,
-    pub fcs: Vec<Linear>,
-    pub cls_score: Linear,
-    pub bbox_pred: Linear,
+    convs: Vec<B::Conv>,
+    fcs: Vec<B::Linear>,
+    /// Logits of the classes and the background, then deltas.
+    predictor: B::Linear,
     pub selection: Selection,
 }
 
@@ -31,13 +30,15 @@ pub struct BoxHeadWeights {
 pub struct Selection {
     pub num_classes: usize,
     pub class_agnostic: bool,
+    /// Values of a proposal's deltas: 4 for all classes, or for each.
+    pub deltas: usize,
     pub weights: [f32; 4],
     pub nms_threshold: f32,
     pub topk: usize,
 }
 
-impl BoxHeadWeights {
-    pub fn load(config: &Config, vb: VarBuilder, levels: &[FeatureLevel]) -> Result<Self> {
+impl<B: Backend> BoxHead<B> {
+    pub fn load(backend: &B, config: &Config, vb: VarBuilder, levels: &[FeatureLevel]) -> Result<Self> {
         let (cfg, head) = (&config.model, &config.model.roi_box_head);
         let levels = pick(levels, &cfg.roi_heads.in_features, "MODEL.ROI_HEADS.IN_FEATURES")?;
         let norm = Norm::parse("MODEL.ROI_BOX_HEAD.NORM", &head.norm)?;
@@ -46,46 +47,53 @@ impl BoxHeadWeights {
         let mut convs = vec![];
         for i in 1..=head.num_conv {
             let spec = ConvSpec::new(3, norm);
-            convs.push(Conv::load(box_head.pp(format!("conv{i}")), channels, head.conv_dim, spec)?);
+            let conv = Conv::load(box_head.pp(format!("conv{i}")), channels, head.conv_dim, spec)?;
+            convs.push(backend.pack_conv(conv, Role::Heads)?);
             channels = head.conv_dim;
         }
         let mut width = channels * head.pooler_resolution.pow(2);
+        // The first layer reads a flattened map.
+        let mut cells = Some(head.pooler_resolution.pow(2));
         let mut fcs = vec![];
         for i in 1..=head.num_fc {
-            fcs.push(candle_nn::linear(width, head.fc_dim, box_head.pp(format!("fc{i}")))?);
+            let fc = candle_nn::linear(width, head.fc_dim, box_head.pp(format!("fc{i}")))?;
+            fcs.push(backend.pack_linear(&[&fc], cells.take(), false)?);
             width = head.fc_dim;
         }
         let num_classes = cfg.roi_heads.num_classes;
         let regressions = if head.cls_agnostic_bbox_reg { 1 } else { num_classes };
         let predictor = vb.pp("box_predictor");
+        let cls_score = candle_nn::linear(width, num_classes + 1, predictor.pp("cls_score"))?;
+        let bbox_pred = candle_nn::linear(width, regressions * 4, predictor.pp("bbox_pred"))?;
         Ok(Self {
             pooler: Pooler::new(head.pooler_resolution, head.pooler_sampling_ratio, levels),
             convs,
             fcs,
-            cls_score: candle_nn::linear(width, num_classes + 1, predictor.pp("cls_score"))?,
-            bbox_pred: candle_nn::linear(width, regressions * 4, predictor.pp("bbox_pred"))?,
+            predictor: backend.pack_linear(&[&cls_score, &bbox_pred], cells.take(), true)?,
             selection: Selection {
                 num_classes,
                 class_agnostic: head.cls_agnostic_bbox_reg,
+                deltas: regressions * 4,
                 weights: head.bbox_reg_weights,
                 nms_threshold: cfg.roi_heads.nms_thresh_test,
                 topk: config.test.detections_per_image,
             },
         })
     }
-}
 
-/// Ready to run.
-#[derive(Debug)]
-pub struct BoxHead<B: HostBackend> {
-    pub pooler: Pooler,
-    convs: Vec<B::Conv>,
-    fcs: Vec<B::Linear>,
-    /// Logits of the classes and the background, then deltas.
-    predictor: B::Linear,
-    classes: usize,
-    deltas: usize,
-    selection: Selection,
+    /// Pooled RoIs [N, C, R, R] → for each K + 1 class logits, background last, then its deltas.
+    pub fn predict(&self, backend: &B, mut x: B::Map, watch: &Watch<'_>) -> Result<B::Map> {
+        for conv in &self.convs {
+            watch.check_cancelled()?;
+            x = backend.conv(conv, &x, PostOps::relu())?;
+        }
+        let mut x = backend.flatten(x)?;
+        for fc in &self.fcs {
+            watch.check_cancelled()?;
+            x = backend.linear(fc, &x, true)?;
+        }
+        backend.linear(&self.predictor, &x, false)
+    }
 }
 
 /// For each proposal its class logits [K + 1], background last, and its deltas [4K] or [4].
@@ -96,20 +104,6 @@ pub struct BoxPredictions {
 }
 
 impl<B: HostBackend> BoxHead<B> {
-    pub fn pack(backend: &B, weights: BoxHeadWeights) -> Result<Self> {
-        let BoxHeadWeights { pooler, convs, fcs, cls_score, bbox_pred, selection } = weights;
-        let convs = convs.into_iter().map(|conv| backend.pack_conv(conv, Role::Heads)).collect::<Result<_>>()?;
-        // The first layer reads a flattened map.
-        let mut cells = Some(pooler.resolution * pooler.resolution);
-        let mut packed = vec![];
-        for fc in fcs {
-            packed.push(backend.pack_linear(&[&fc], cells.take())?);
-        }
-        let predictor = backend.pack_linear(&[&cls_score, &bbox_pred], cells.take())?;
-        let (classes, deltas) = (cls_score.weight().dim(0)?, bbox_pred.weight().dim(0)?);
-        Ok(Self { pooler, convs, fcs: packed, predictor, classes, deltas, selection })
-    }
-
     pub fn forward(
         &self,
         backend: &B,
@@ -117,24 +111,16 @@ impl<B: HostBackend> BoxHead<B> {
         boxes: &[Box2],
         watch: &mut Watch<'_>,
     ) -> Result<BoxPredictions> {
+        let classes = self.selection.num_classes + 1;
         let mut predictions = BoxPredictions::default();
         for boxes in boxes.chunks(CHUNK) {
-            let mut x = backend.roi_align(&self.pooler, features, boxes)?;
+            let x = backend.roi_align(&self.pooler, features, boxes)?;
             watch.mark("RoIAlign");
-            for conv in &self.convs {
-                watch.check_cancelled()?;
-                x = backend.conv(conv, &x, PostOps::relu())?;
-            }
-            let mut x = backend.flatten(x)?;
-            for fc in &self.fcs {
-                watch.check_cancelled()?;
-                x = backend.linear(fc, &x, true)?;
-            }
-            let x = backend.linear(&self.predictor, &x, false)?;
+            let x = self.predict(backend, x, watch)?;
             let rows = backend.to_host(&x)?;
             for row in rows.data.chunks_exact(rows.stride) {
-                predictions.logits.push(row[..self.classes].to_vec());
-                predictions.deltas.push(row[self.classes..][..self.deltas].to_vec());
+                predictions.logits.push(row[..classes].to_vec());
+                predictions.deltas.push(row[classes..][..self.selection.deltas].to_vec());
             }
             watch.mark("box head");
         }

@@ -73,6 +73,8 @@ impl Backend for Cpu {
     type Map = FeatureMap;
     type Conv = Layer;
     type Stem = Stem;
+    type Linear = Linear;
+    type MaskPredictor = MaskPredictor;
     type Room = FeatureMap;
 
     const ARENA: bool = true;
@@ -85,57 +87,7 @@ impl Backend for Cpu {
         with_filters(&conv, |filters| Stem::new(self.of_backbone, filters))
     }
 
-    fn stem(&self, stem: &Stem, image: Image, split: bool, beside: Option<(&Layer, bool)>) -> Result<FeatureMap> {
-        // Below what the stem makes, for what comes beside it.
-        let pixels = image.pixels() / (Stem::STRIDE * Stem::STRIDE);
-        let next = beside.map_or(Ok(0), |(layer, split)| layer.result_values(pixels, split))?;
-        let room = self.room(next, &[image.map()]);
-        let out = stem.forward(&image, split);
-        drop((image, room));
-        Ok(out)
-    }
-
-    fn conv(&self, conv: &Layer, x: &FeatureMap, post: PostOps<FeatureMap>) -> Result<FeatureMap> {
-        let PostOps { relu, add, split } = post;
-        conv.forward(x, kernels::PostOps { relu, add_to: add, split })
-    }
-
-    fn upsample_add(&self, mut fine: FeatureMap, coarse: &FeatureMap, average: bool) -> Result<FeatureMap> {
-        kernels::add_upsampled(&mut fine, coarse, average);
-        Ok(fine)
-    }
-
-    fn subsample(&self, x: &FeatureMap) -> Result<FeatureMap> {
-        Ok(kernels::subsample(x))
-    }
-
-    fn reads_split(&self, conv: &Layer) -> bool {
-        conv.uses_amx()
-    }
-
-    fn stem_splits(&self, stem: &Stem) -> bool {
-        stem.uses_amx()
-    }
-
-    fn reserve(&self, conv: &Layer, of: &FeatureMap, beside: &[FeatureMap]) -> Result<FeatureMap> {
-        let values = conv.result_values(of.pixels(), false)?;
-        Ok(self.room(values, &beside.iter().collect::<Vec<_>>()))
-    }
-}
-
-impl HostBackend for Cpu {
-    type Linear = Linear;
-    type MaskPredictor = MaskPredictor;
-
-    fn image(&self, image: &RgbImage, config: &Config) -> Result<(Image, (usize, usize))> {
-        image_for_cpu(image, config, &self.workspace)
-    }
-
-    fn pack_joined(&self, convs: &[&Conv], role: Role) -> Result<Layer> {
-        Layer::pack(Conv::join(convs)?, self.options(role))
-    }
-
-    fn pack_linear(&self, layers: &[&candle_nn::Linear], cells: Option<usize>) -> Result<Linear> {
+    fn pack_linear(&self, layers: &[&candle_nn::Linear], cells: Option<usize>, _: bool) -> Result<Linear> {
         let weights = layers.iter().map(|layer| layer.weight()).collect::<Vec<_>>();
         let mut bias = vec![];
         for layer in layers {
@@ -180,13 +132,19 @@ impl HostBackend for Cpu {
         Ok(MaskPredictor { deconv, width, predictor })
     }
 
-    fn roi_align(&self, pooler: &Pooler, features: &[FeatureMap], boxes: &[Box2]) -> Result<FeatureMap> {
-        let side = pooler.resolution;
-        let mut out = self.workspace.map(boxes.len(), side, side, features[0].channels());
-        for ((rows, op), feature) in pooler.ops(boxes).zip(features) {
-            roi_align(Isa::best(), feature, &op, &rows, &mut out);
-        }
+    fn stem(&self, stem: &Stem, image: Image, split: bool, beside: Option<(&Layer, bool)>) -> Result<FeatureMap> {
+        // Below what the stem makes, for what comes beside it.
+        let pixels = image.pixels() / (Stem::STRIDE * Stem::STRIDE);
+        let next = beside.map_or(Ok(0), |(layer, split)| layer.result_values(pixels, split))?;
+        let room = self.room(next, &[image.map()]);
+        let out = stem.forward(&image, split);
+        drop((image, room));
         Ok(out)
+    }
+
+    fn conv(&self, conv: &Layer, x: &FeatureMap, post: PostOps<FeatureMap>) -> Result<FeatureMap> {
+        let PostOps { relu, add, split } = post;
+        conv.forward(x, kernels::PostOps { relu, add_to: add, split })
     }
 
     fn flatten(&self, x: FeatureMap) -> Result<FeatureMap> {
@@ -196,6 +154,43 @@ impl HostBackend for Cpu {
 
     fn linear(&self, linear: &Linear, x: &FeatureMap, relu: bool) -> Result<FeatureMap> {
         Ok(linear.forward(x, relu))
+    }
+
+    fn upsample_add(&self, mut fine: FeatureMap, coarse: &FeatureMap, average: bool) -> Result<FeatureMap> {
+        kernels::add_upsampled(&mut fine, coarse, average);
+        Ok(fine)
+    }
+
+    fn subsample(&self, x: &FeatureMap) -> Result<FeatureMap> {
+        Ok(kernels::subsample(x))
+    }
+
+    fn reads_split(&self, conv: &Layer) -> bool {
+        conv.uses_amx()
+    }
+
+    fn stem_splits(&self, stem: &Stem) -> bool {
+        stem.uses_amx()
+    }
+
+    fn reserve(&self, conv: &Layer, of: &FeatureMap, beside: &[FeatureMap]) -> Result<FeatureMap> {
+        let values = conv.result_values(of.pixels(), false)?;
+        Ok(self.room(values, &beside.iter().collect::<Vec<_>>()))
+    }
+}
+
+impl HostBackend for Cpu {
+    fn image(&self, image: &RgbImage, config: &Config) -> Result<(Image, (usize, usize))> {
+        image_for_cpu(image, config, &self.workspace)
+    }
+
+    fn roi_align(&self, pooler: &Pooler, features: &[FeatureMap], boxes: &[Box2]) -> Result<FeatureMap> {
+        let side = pooler.resolution;
+        let mut out = self.workspace.map(boxes.len(), side, side, features[0].channels());
+        for ((rows, op), feature) in pooler.ops(boxes).zip(features) {
+            roi_align(Isa::best(), feature, &op, &rows, &mut out);
+        }
+        Ok(out)
     }
 
     fn mask_logits(&self, predictor: &MaskPredictor, x: &FeatureMap, channels: &[usize]) -> Result<Vec<Vec<f32>>> {

@@ -1,7 +1,12 @@
-//! A backbone's arithmetic: what [`Backend`] asks for.
+//! What [`Backend`] asks for.
 
+use candle_nn::{ConvTranspose2d, Linear};
+
+use super::Dtype;
+use super::dense::Dense;
 use super::input::{Input, Loaded};
 use super::layer::{FeatureMap, Layer, Ops};
+use super::masks::MaskPredictor;
 use super::runtime::Params;
 use crate::rcnn::Result;
 use crate::rcnn::backend::{Backend, PostOps, Role};
@@ -59,6 +64,8 @@ impl Backend for Ops {
     type Map = FeatureMap;
     type Conv = Layer;
     type Stem = Layer;
+    type Linear = Dense;
+    type MaskPredictor = MaskPredictor;
     type Room = ();
 
     fn pack_conv(&self, conv: Conv, _: Role) -> Result<Layer> {
@@ -69,6 +76,14 @@ impl Backend for Ops {
         Layer::pack_stem(self, &conv)
     }
 
+    fn pack_linear(&self, layers: &[&Linear], cells: Option<usize>, last: bool) -> Result<Dense> {
+        Dense::join(self, layers, cells, if last { Dtype::F32 } else { self.dtype })
+    }
+
+    fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<MaskPredictor> {
+        MaskPredictor::pack(self, deconv, predictor)
+    }
+
     fn stem(&self, stem: &Layer, image: Pages<'_>, _: bool, _: Option<(&Layer, bool)>) -> Result<FeatureMap> {
         let map = self.stem_conv(stem, image.input, image.loaded)?;
         self.max_pool(&map)
@@ -76,6 +91,15 @@ impl Backend for Ops {
 
     fn conv(&self, conv: &Layer, x: &FeatureMap, post: PostOps<FeatureMap>) -> Result<FeatureMap> {
         self.run_conv(conv, x, post)
+    }
+
+    fn linear(&self, linear: &Dense, x: &FeatureMap, relu: bool) -> Result<FeatureMap> {
+        let buffer = linear.forward(self, x.buffer.address, x.pixels(), relu)?;
+        Ok(FeatureMap { buffer, count: x.count, height: x.height, width: x.width, channels: linear.output })
+    }
+
+    fn flatten(&self, x: FeatureMap) -> Result<FeatureMap> {
+        Ok(x.into_rows())
     }
 
     fn upsample_add(&self, fine: FeatureMap, coarse: &FeatureMap, average: bool) -> Result<FeatureMap> {

@@ -1,37 +1,23 @@
 //! Region proposals and the box head (`detectron2/modeling/proposal_generator/rpn.py`, `roi_heads`), without a round trip to the host.
 
-use super::Dtype;
-use super::dense::Dense;
 use super::input::Loaded;
-use super::layer::{FeatureMap, Layer, Ops, padded};
+use super::layer::{FeatureMap, Ops};
 use super::params::{
     ClassScoresParams, DetectionsGatherParams, DetectionsTopkParams, NMS_BITS, NMS_SCAN_SHARED, NmsMaskParams,
     NmsScanParams, ProposalLevel, ProposalsMergeParams, ProposalsTopkParams, RoiAlignParams, THREADS, TOP_K_MOST,
     TOP_K_SHARED,
 };
 use super::runtime::Buffer;
-use crate::rcnn::backend::PostOps;
 use crate::rcnn::geometry::boxes::Box2;
-use crate::rcnn::layers::with_filters;
-use crate::rcnn::proposals::{RpnDecoder, RpnWeights};
+use crate::rcnn::proposals::{Rpn, RpnDecoder};
 use crate::rcnn::roi_heads::Pooler;
-use crate::rcnn::roi_heads::{BoxHeadWeights, Selection};
-use crate::rcnn::{Error, Result};
+use crate::rcnn::roi_heads::{BoxHead, Selection};
+use crate::rcnn::{Error, Result, Watch};
 
 /// Strides of the levels that regions are pooled from.
 pub(super) const LEVELS: [usize; 4] = [4, 8, 16, 32];
 /// Threads of a block that resolves 64 boxes at once.
 const NMS_THREADS: usize = 64;
-
-#[derive(Debug)]
-pub(super) struct RpnHead {
-    conv: Layer,
-    /// Objectness of a cell's anchors, then their deltas.
-    predictions: Dense,
-    /// Of each level: [anchors, 4] f32 around a cell's place.
-    anchors: Vec<Buffer>,
-    decoder: RpnDecoder,
-}
 
 /// Class-agnostic regions of each image, best first.
 #[derive(Debug)]
@@ -44,24 +30,28 @@ pub(super) struct Regions {
     most: usize,
 }
 
-impl RpnHead {
-    pub fn pack(ops: &Ops, weights: RpnWeights) -> Result<Self> {
-        let RpnWeights { conv, objectness_logits, anchor_deltas, decoder } = weights;
-        at_most("MODEL.RPN.PRE_NMS_TOPK_TEST", decoder.pre_nms_topk)?;
-        at_most("MODEL.RPN.POST_NMS_TOPK_TEST", decoder.post_nms_topk)?;
-        let predictions = with_filters(&objectness_logits, |a| {
-            with_filters(&anchor_deltas, |b| {
-                let weight = [a.weight, b.weight].concat();
-                let at = |k: usize, o: usize| if k < a.input { weight[o * a.input + k] } else { 0.0 };
-                Dense::pack(ops, padded(a.input), &[a.bias, b.bias].concat(), Dtype::F32, at)
-            })
-        })???;
-        let anchors = decoder.anchors.iter().map(|level| ops.context.upload(&level.cells)).collect::<Result<_>>()?;
-        Ok(Self { conv: Layer::pack(ops, &conv)?, predictions, anchors, decoder })
+/// Refuses what the kernels have no room for.
+pub(super) fn check(rpn: &RpnDecoder, pooler: &Pooler, selection: &Selection) -> Result<()> {
+    at_most("MODEL.RPN.PRE_NMS_TOPK_TEST", rpn.pre_nms_topk)?;
+    at_most("MODEL.RPN.POST_NMS_TOPK_TEST", rpn.post_nms_topk)?;
+    at_most("TEST.DETECTIONS_PER_IMAGE", selection.topk)?;
+    if pooler.strides != LEVELS {
+        let value = format!("{} levels", pooler.strides.len());
+        let supported = "p2 to p5 on a GPU";
+        return Err(Error::Unsupported { key: "MODEL.ROI_HEADS.IN_FEATURES", value, supported });
     }
+    Ok(())
+}
 
+impl Rpn<Ops> {
     /// Proposals from p2 … p6.
-    pub fn forward(&self, ops: &Ops, features: &[FeatureMap], images: &Loaded) -> Result<Regions> {
+    pub(super) fn propose(
+        &self,
+        ops: &Ops,
+        anchors: &[Buffer],
+        features: &[FeatureMap],
+        images: &Loaded,
+    ) -> Result<Regions> {
         let decoder = &self.decoder;
         let (levels, cap) = (decoder.anchors.len(), decoder.pre_nms_topk);
         let segments = images.count * levels;
@@ -77,14 +67,13 @@ impl RpnHead {
         };
         let mut predictions = vec![];
         for (i, feature) in features.iter().enumerate().take(levels) {
-            let hidden = ops.run_conv(&self.conv, feature, PostOps::relu())?;
-            let of_level = self.predictions.forward(ops, hidden.buffer.address, hidden.pixels(), false)?;
+            let of_level = self.predict(ops, feature)?;
             params.level[i] = ProposalLevel {
-                predictions: of_level.address,
-                anchors: self.anchors[i].address,
+                predictions: of_level.buffer.address,
+                anchors: anchors[i].address,
                 height: feature.height as i32,
                 width: feature.width as i32,
-                stride: self.predictions.output as i32,
+                stride: of_level.channels as i32,
                 step: decoder.anchors[i].stride,
             };
             predictions.push(of_level);
@@ -200,17 +189,6 @@ impl Ops {
     }
 }
 
-#[derive(Debug)]
-pub(super) struct BoxHead {
-    pooler: Pooler,
-    convs: Vec<Layer>,
-    fcs: Vec<Dense>,
-    /// Logits of the classes and the background, then deltas.
-    predictions: Dense,
-    deltas: usize,
-    selection: Selection,
-}
-
 /// What was found in some images of one size, in pixels of the resized image, best first.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -223,66 +201,38 @@ pub(super) struct Found {
     pub most: usize,
 }
 
-impl BoxHead {
-    pub fn pack(ops: &Ops, head: BoxHeadWeights) -> Result<Self> {
-        let BoxHeadWeights { pooler, convs, fcs, cls_score, bbox_pred, selection } = head;
-        at_most("TEST.DETECTIONS_PER_IMAGE", selection.topk)?;
-        if pooler.strides != LEVELS {
-            let value = format!("{} levels", pooler.strides.len());
-            let supported = "p2 to p5 on a GPU";
-            return Err(Error::Unsupported { key: "MODEL.ROI_HEADS.IN_FEATURES", value, supported });
-        }
-        // The first layer reads a pooled region as it lies there: cells of channels, not channels of cells.
-        let mut cells = Some(pooler.resolution * pooler.resolution);
-        let mut packed = vec![];
-        for fc in &fcs {
-            packed.push(Dense::join(ops, &[fc], cells.take(), ops.dtype)?);
-        }
-        let predictions = Dense::join(ops, &[&cls_score, &bbox_pred], cells.take(), Dtype::F32)?;
-        let deltas = bbox_pred.weight().dim(0)?;
-        let convs = convs.iter().map(|conv| Layer::pack(ops, conv)).collect::<Result<_>>()?;
-        Ok(Self { pooler, convs, fcs: packed, predictions, deltas, selection })
-    }
-
-    pub fn forward(
+impl BoxHead<Ops> {
+    pub(super) fn find(
         &self,
         ops: &Ops,
         features: &[FeatureMap],
         regions: &Regions,
         images: &Loaded,
-        threshold: f32,
+        (threshold, watch): (f32, &Watch<'_>),
     ) -> Result<Found> {
         let count = regions.images * regions.most;
         let places = (regions.boxes.address, regions.counts.address, 0);
-        let mut x = ops.pool(&self.pooler, features, places, regions.most, count)?;
-        for conv in &self.convs {
-            x = ops.run_conv(conv, &x, PostOps::relu())?;
-        }
-        let mut rows = x.into_rows().buffer;
-        for fc in &self.fcs {
-            rows = fc.forward(ops, rows.address, count, true)?;
-        }
-        let predictions = self.predictions.forward(ops, rows.address, count, false)?;
-        drop(rows);
-        self.select(ops, regions, &predictions, images, threshold)
+        let x = ops.pool(&self.pooler, features, places, regions.most, count)?;
+        let predictions = self.predict(ops, x, watch)?;
+        self.choose(ops, regions, &predictions, images, threshold)
     }
 
-    fn select(
+    fn choose(
         &self,
         ops: &Ops,
         regions: &Regions,
-        predictions: &Buffer,
+        predictions: &FeatureMap,
         images: &Loaded,
         threshold: f32,
     ) -> Result<Found> {
-        let (chosen, classes, stride) = (&self.selection, self.selection.num_classes, self.predictions.output);
+        let (chosen, classes, stride) = (&self.selection, self.selection.num_classes, predictions.channels);
         let (n, count, cap) = (regions.images, regions.images * regions.most, TOP_K_MOST);
         let scores = ops.context.buffer(count * (classes + 1) * 4)?;
         let params = ClassScoresParams {
-            predictions: predictions.address,
+            predictions: predictions.buffer.address,
             scores: scores.address,
             classes: classes as i32,
-            deltas: self.deltas as i32,
+            deltas: chosen.deltas as i32,
             stride: stride as i32,
         };
         ops.context.items("class_scores", &params, count)?;
@@ -291,7 +241,7 @@ impl BoxHead {
             rois: regions.boxes.address,
             roi_counts: regions.counts.address,
             scores: scores.address,
-            predictions: predictions.address,
+            predictions: predictions.buffer.address,
             sizes: images.sizes.address,
             boxes: candidates.boxes.address,
             out_scores: candidates.scores.address,

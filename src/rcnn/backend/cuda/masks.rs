@@ -1,34 +1,30 @@
 //! The mask head (`MaskRCNNConvUpsampleHead`), and its masks as run lengths of the page.
 
+use candle_nn::ConvTranspose2d;
 use rayon::prelude::*;
 
 use super::Dtype;
 use super::dense::Dense;
 use super::heads::Found;
 use super::input::Loaded;
-use super::layer::{FeatureMap, Layer, Ops, padded};
+use super::layer::{FeatureMap, Ops, padded};
 use super::params::{MASK_RUNS_SHARED, MaskProbabilitiesParams, MaskRoisParams, MaskRunsParams, THREADS};
 use super::runtime::Buffer;
-use crate::rcnn::Result;
-use crate::rcnn::backend::PostOps;
-use crate::rcnn::layers::{with_filters, with_values};
+use crate::rcnn::layers::{Conv, with_filters, with_values};
 use crate::rcnn::post::mask::Rle;
-use crate::rcnn::roi_heads::MaskHeadWeights;
-use crate::rcnn::roi_heads::Pooler;
+use crate::rcnn::roi_heads::MaskHead;
+use crate::rcnn::{Result, Watch};
 
 /// Regions that the head takes at once; it bounds the memory of its maps.
 const CHUNK: usize = 1024;
 /// Ends of runs that room is made for, for each mask; where there are more, all are counted again.
 const BOUNDS: usize = 4096;
 
+/// The transposed convolution as a product: for each cell the four that come of it; and what reads these.
 #[derive(Debug)]
-pub(super) struct MaskHead {
-    pooler: Pooler,
-    convs: Vec<Layer>,
-    /// The transposed convolution: for each cell the four that come of it.
+pub(super) struct MaskPredictor {
     deconv: Dense,
     predictor: Dense,
-    class_agnostic: bool,
 }
 
 /// The detections of all images, one behind the other.
@@ -39,9 +35,8 @@ struct Packed {
     total: Buffer,
 }
 
-impl MaskHead {
-    pub fn pack(ops: &Ops, head: MaskHeadWeights) -> Result<Self> {
-        let MaskHeadWeights { pooler, convs, deconv, predictor, class_agnostic } = head;
+impl MaskPredictor {
+    pub fn pack(ops: &Ops, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<Self> {
         let (inputs, outputs, _, _) = deconv.weight().dims4()?;
         let bias = deconv.bias().map(|b| b.to_vec1::<f32>()).transpose()?.unwrap_or_else(|| vec![0.0; outputs]);
         let width = padded(outputs);
@@ -52,67 +47,80 @@ impl MaskHead {
                 _ => 0.0,
             })
         })??;
-        let predictor = with_filters(&predictor, |f| {
+        let predictor = with_filters(predictor, |f| {
             let at = |k: usize, o: usize| if k < f.input { f.weight[o * f.input + k] } else { 0.0 };
             Dense::pack(ops, width, f.bias, Dtype::F32, at)
         })??;
-        let convs = convs.iter().map(|conv| Layer::pack(ops, conv)).collect::<Result<_>>()?;
-        Ok(Self { pooler, convs, deconv, predictor, class_agnostic })
+        Ok(Self { deconv, predictor })
     }
+}
 
+impl MaskHead<Ops> {
     /// The masks of all detections, image after image.
-    pub fn forward(
+    pub(super) fn find(
         &self,
         ops: &Ops,
         features: &[FeatureMap],
-        found: &Found,
-        counts: &[usize],
+        (found, counts): (&Found, &[usize]),
         images: &Loaded,
+        watch: &Watch<'_>,
     ) -> Result<Vec<Rle>> {
         let total = counts.iter().sum();
         if total == 0 {
             return Ok(vec![]);
         }
         let packed = pack_rois(ops, found)?;
-        let side = self.pooler.resolution * 2;
+        let side = self.side();
         let masks = ops.context.buffer(total * side * side * 4)?;
         for first in (0..total).step_by(CHUNK) {
             let count = CHUNK.min(total - first);
-            self.probabilities(ops, features, &packed, (first, count), &masks)?;
+            let x = self.pool(ops, features, &packed, (first, count))?;
+            let x = self.features(ops, x, watch)?;
+            self.probabilities(ops, &x, &packed, (first, count), &masks)?;
         }
         paste(ops, &packed, &masks, (total, side), images)
     }
 
     /// Of the detections `first` to `first + count`.
-    fn probabilities(
+    fn pool(
         &self,
         ops: &Ops,
         features: &[FeatureMap],
         packed: &Packed,
         (first, count): (usize, usize),
+    ) -> Result<FeatureMap> {
+        let there = ops.context.upload(&[count as i32])?;
+        let places = (part(&packed.boxes, first, 16), there.address, part(&packed.images, first, 4));
+        ops.pool(&self.pooler, features, places, 1, count)
+    }
+
+    fn probabilities(
+        &self,
+        ops: &Ops,
+        x: &FeatureMap,
+        packed: &Packed,
+        (first, count): (usize, usize),
         masks: &Buffer,
     ) -> Result<()> {
         let side = self.pooler.resolution;
-        let there = ops.context.upload(&[count as i32])?;
-        let at = |buffer: &Buffer, bytes: usize| buffer.address + (first * bytes) as u64;
-        let places = (at(&packed.boxes, 16), there.address, at(&packed.images, 4));
-        let mut x = ops.pool(&self.pooler, features, places, 1, count)?;
-        for conv in &self.convs {
-            x = ops.run_conv(conv, &x, PostOps::relu())?;
-        }
+        let MaskPredictor { deconv, predictor } = &self.predictor;
         let cells = count * side * side;
-        let quarters = self.deconv.forward(ops, x.buffer.address, cells, true)?;
-        drop(x);
-        let logits = self.predictor.forward(ops, quarters.address, cells * 4, false)?;
+        let quarters = deconv.forward(ops, x.buffer.address, cells, true)?;
+        let logits = predictor.forward(ops, quarters.address, cells * 4, false)?;
         let params = MaskProbabilitiesParams {
             logits: logits.address,
-            classes: if self.class_agnostic { 0 } else { at(&packed.classes, 4) },
-            output: at(masks, 4 * side * side * 4),
+            classes: if self.class_agnostic { 0 } else { part(&packed.classes, first, 4) },
+            output: part(masks, first, 4 * side * side * 4),
             resolution: side as i32,
-            stride: self.predictor.output as i32,
+            stride: predictor.output as i32,
         };
         ops.context.items("mask_probabilities", &params, cells * 4)
     }
+}
+
+/// The address of item `first`, each of so many bytes.
+fn part(buffer: &Buffer, first: usize, bytes: usize) -> u64 {
+    buffer.address + (first * bytes) as u64
 }
 
 fn pack_rois(ops: &Ops, found: &Found) -> Result<Packed> {

@@ -29,11 +29,10 @@ use self::backbone::Pages;
 use self::dtype::Dtype;
 pub use self::dtype::Precision;
 use self::gpu::Gpu;
-use self::heads::{BoxHead, Found, RpnHead};
+use self::heads::Found;
 use self::input::Input;
 use self::layer::Ops;
-use self::masks::MaskHead;
-use self::runtime::Context;
+use self::runtime::{Buffer, Context};
 use super::device::GpuInfo;
 use crate::rcnn::backbone::Fpn;
 use crate::rcnn::config::Config;
@@ -41,8 +40,8 @@ use crate::rcnn::detection::Detection;
 use crate::rcnn::geometry::boxes::rescale;
 use crate::rcnn::meta::Network;
 use crate::rcnn::post::mask::Rle;
-use crate::rcnn::proposals::{Proposals, RpnWeights};
-use crate::rcnn::roi_heads::{BoxHeadWeights, MaskHeadWeights, RoiHeads};
+use crate::rcnn::proposals::{Proposals, Rpn};
+use crate::rcnn::roi_heads::{BoxHead, MaskHead, RoiHeads};
 use crate::rcnn::trace::Trace;
 use crate::rcnn::{Error, Result, Watch};
 
@@ -55,9 +54,11 @@ pub struct Cuda {
     gpu: Option<Arc<Gpu>>,
     input: Input,
     backbone: Fpn<Ops>,
-    rpn: RpnHead,
-    box_head: BoxHead,
-    mask_head: Option<MaskHead>,
+    rpn: Rpn<Ops>,
+    /// Of each level: [anchors, 4] f32 around a cell's place.
+    anchors: Vec<Buffer>,
+    box_head: BoxHead<Ops>,
+    mask_head: Option<MaskHead<Ops>>,
 }
 
 /// Why there is no GPU to be used, in a sentence with the remedy; `None` if there is one.
@@ -94,15 +95,17 @@ impl Cuda {
         let RoiHeads::Standard = RoiHeads::of(&config.model)?;
         let backbone = Fpn::load(&config.model, vb.pp("backbone"), &rpn_ops)?;
         let levels = &backbone.levels;
-        let rpn = RpnWeights::load(&config.model, vb.pp("proposal_generator"), levels)?;
-        let rpn = RpnHead::pack(&rpn_ops, rpn)?;
+        let rpn = Rpn::load(&rpn_ops, &config.model, vb.pp("proposal_generator"), levels)?;
+        let anchors =
+            rpn.decoder.anchors.iter().map(|level| ops.context.upload(&level.cells)).collect::<Result<_>>()?;
         let roi_heads = vb.pp("roi_heads");
-        let box_head = BoxHead::pack(&ops, BoxHeadWeights::load(config, roi_heads.clone(), levels)?)?;
+        let box_head = BoxHead::load(&ops, config, roi_heads.clone(), levels)?;
+        heads::check(&rpn.decoder, &box_head.pooler, &box_head.selection)?;
         let mask_head = match config.model.mask_on {
-            true => Some(MaskHead::pack(&ops, MaskHeadWeights::load(&config.model, roi_heads, levels)?)?),
+            true => Some(MaskHead::load(&ops, &config.model, roi_heads, levels)?),
             false => None,
         };
-        Ok(Self { gpu, input: Input::new(config), backbone, rpn, box_head, mask_head, ops, rpn_ops })
+        Ok(Self { gpu, input: Input::new(config), backbone, rpn, anchors, box_head, mask_head, ops, rpn_ops })
     }
 }
 
@@ -117,18 +120,18 @@ impl Network for Cuda {
         let pages = Pages { input: &self.input, loaded: &input };
         let mut features = self.backbone.forward(&self.rpn_ops, pages, silent)?;
         watch.check_cancelled()?;
-        let proposals = self.rpn.forward(&self.rpn_ops, &features, &input)?;
+        let proposals = self.rpn.propose(&self.rpn_ops, &self.anchors, &features, &input)?;
         if self.rpn_ops.dtype != ops.dtype {
             features = features.into_iter().map(|map| ops.convert(&map)).collect::<Result<_>>()?;
         }
-        let found = self.box_head.forward(ops, &features, &proposals, &input, threshold)?;
+        let found = self.box_head.find(ops, &features, &proposals, &input, (threshold, watch))?;
         drop(proposals);
         // The first wait: what the host has done until here took less time than the GPU needs for it.
         let counts = found.counts(ops)?;
         watch.mark("network");
         watch.check_cancelled()?;
         let masks = match &self.mask_head {
-            Some(head) => Some(head.forward(ops, &features, &found, &counts, &input)?),
+            Some(head) => Some(head.find(ops, &features, (&found, &counts), &input, watch)?),
             None => None,
         };
         drop(features);

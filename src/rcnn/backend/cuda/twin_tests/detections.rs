@@ -63,6 +63,7 @@ impl Case {
         Self {
             threshold: [0.0, 0.05, 0.3, 0.6][random.integer(0, 3)],
             selection: Selection {
+                deltas: if class_agnostic { 4 } else { num_classes * 4 },
                 num_classes,
                 class_agnostic,
                 weights: [10.0, 10.0, 5.0, 5.0],
