@@ -7,6 +7,7 @@ use apalis::prelude::*;
 use futures_util::FutureExt;
 
 use super::DocumentJob;
+use super::attempt::{CurrentAttempt, release};
 use super::worker::Context;
 use crate::database::{self, is_away};
 use crate::documents::{self, JobLease};
@@ -33,26 +34,26 @@ type Verdict = (Note, Result<Processed, BoxDynError>);
 pub(super) async fn handle(
     job: DocumentJob,
     context: Data<Context>,
-    attempt: Attempt,
+    attempt: CurrentAttempt,
     task: TaskId,
 ) -> Result<Processed, BoxDynError> {
     let id = job.document_id;
-    let last_attempt = attempt.current() >= DocumentJob::MAX_ATTEMPTS;
-    let hold = JobLease { job: task.to_string(), worker: context.run.name.clone(), last_attempt };
+    let hold = JobLease { job: task.to_string(), worker: context.run.name.clone(), last_attempt: attempt.is_last() };
     // apalis catches panics too, but leaves their jobs marked as running.
     let outcome = AssertUnwindSafe(context.pipeline.run(id, job.chunk, &hold, &context.run.stop)).catch_unwind().await;
     let outcome =
         outcome.unwrap_or_else(|_| Err(JobError::Transient(anyhow::anyhow!("a panic, which the log tells of"))));
     let (note, result) = match outcome {
-        Err(JobError::Transient(error)) => surroundings_failed(&context, &hold, id, attempt.current(), error).await,
-        outcome => judge(&context, id, attempt.current(), outcome),
+        Err(JobError::Transient(error)) => surroundings_failed(&context, &hold, id, &attempt, error).await,
+        outcome => judge(&context, id, &attempt, outcome),
     };
     write(&context, &hold, id, note).await?;
     context.recycling.count(context.pipeline.detector.hangs());
     result
 }
 
-fn judge(context: &Context, id: i64, attempt: usize, outcome: Result<Processed, JobError>) -> Verdict {
+fn judge(context: &Context, id: i64, current: &CurrentAttempt, outcome: Result<Processed, JobError>) -> Verdict {
+    let (attempt, is_last) = (current.number(), current.is_last());
     match outcome {
         Ok(processed) => {
             tracing::info!(document = id, pages = processed.pages, detections = processed.detections, "job done");
@@ -71,13 +72,13 @@ fn judge(context: &Context, id: i64, attempt: usize, outcome: Result<Processed, 
         }
         Err(JobError::External { code, message }) => {
             tracing::warn!(document = id, attempt, code, reason = message, "attempt failed");
-            let note = match attempt >= DocumentJob::MAX_ATTEMPTS {
+            let note = match is_last {
                 true => Note::Failed { code, message: message.clone() },
                 false => Note::Released,
             };
             (note, Err(JobError::External { code, message }.into()))
         }
-        Err(JobError::Transient(error)) if attempt >= DocumentJob::MAX_ATTEMPTS => {
+        Err(JobError::Transient(error)) if is_last => {
             tracing::error!(document = id, attempt, error = format!("{error:#}"), "document given up");
             let message = format!(
                 "Processing failed {attempt} times for reasons outside the document; the workers' log has them."
@@ -97,7 +98,7 @@ async fn surroundings_failed(
     context: &Context,
     hold: &JobLease,
     id: i64,
-    attempt: usize,
+    attempt: &CurrentAttempt,
     error: anyhow::Error,
 ) -> Verdict {
     let database = error.chain().any(|cause| cause.downcast_ref().is_some_and(is_away));
@@ -112,7 +113,7 @@ async fn surroundings_failed(
         wait_for_database(context).await;
     } else {
         // A document that waits is shown as such.
-        if let Err(error) = documents::release(&context.pipeline.pool, id, &hold.job).await {
+        if let Err(error) = release(&context.pipeline.pool, id, &hold.job).await {
             tracing::debug!(document = id, %error, "not released yet");
         }
         wait_for_bucket(context).await;
@@ -126,7 +127,7 @@ async fn write(context: &Context, hold: &JobLease, id: i64, note: Note) -> sqlx:
     loop {
         let written = match &note {
             Note::Nothing => return Ok(()),
-            Note::Released => documents::release(pool, id, &hold.job).await,
+            Note::Released => release(pool, id, &hold.job).await,
             Note::Failed { code, message } => documents::fail(pool, id, code, message).await,
         };
         match written {
