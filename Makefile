@@ -1,7 +1,7 @@
 # make demo: from nothing to detections of a real PDF. make test: all tests of the program (training/ has its own). Both install what is missing (Debian).
 PDF ?= samples/amt_handbook_sample.pdf
 
-.PHONY: demo test setup lint sqlx cuda check-memory check-api check-cuda check-gpu-dry-run train-smoke
+.PHONY: demo test setup lint sqlx schema cuda check-memory check-api check-cuda check-gpu-dry-run train-smoke
 
 demo: setup
 	cargo build --release --locked --bin app
@@ -12,13 +12,14 @@ test: setup
 	DOCREADER_ISA=avx512 cargo test --locked --test rcnn fidelity
 	DOCREADER_ISA=avx2 cargo test --locked --test rcnn fidelity
 
-# Formatting, lints, the documentation's lines, and whether .sqlx fits the queries and the schema.
+# Formatting, lints, the documentation's lines, and whether .sqlx fits the queries and docs/schema.sql the migrations.
 lint: setup
 	scripts/install-sqlx-cli.sh
 	cargo fmt --check
 	scripts/check-docs.py
 	cargo clippy --locked --all-targets -- -D warnings
 	scripts/with-postgres.sh cargo sqlx prepare --check
+	scripts/schema.sh --check
 
 # The kernels' tests under AddressSanitizer.
 check-memory:
@@ -48,12 +49,17 @@ train-smoke:
 check-api: setup
 	scripts/check-api.sh
 
-# After a query or a migration has changed: writes .sqlx. The first line builds the dependencies, whose own queries do not
+# After a query, a migration or a file in src/*/sql has changed: writes .sqlx and docs/schema.sql. The first line builds the dependencies, whose own queries do not
 # belong in there; it may fail for want of the new query.
 sqlx: setup
 	scripts/install-sqlx-cli.sh
 	-cargo check
 	scripts/with-postgres.sh cargo sqlx prepare
+	scripts/schema.sh
+
+# Writes docs/schema.sql.
+schema:
+	scripts/schema.sh
 
 setup:
 	@scripts/setup.sh

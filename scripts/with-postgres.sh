@@ -22,7 +22,8 @@ pg "$bin/pg_ctl" -D "$work/data" -w -s -l "$work/log" -o "-c listen_addresses= -
 export DATABASE_URL="postgres://app@localhost/postgres?host=$work"
 apalis=$(cargo metadata --format-version 1 | python3 -c 'import json, os, sys
 print(next(os.path.dirname(p["manifest_path"]) for p in json.load(sys.stdin)["packages"] if p["name"] == "apalis-postgres"))')
-for file in "$apalis"/migrations/*.sql migrations/*.sql; do
+# In the order of src/queue/schema.rs.
+for file in "$apalis"/migrations/*.sql migrations/*.sql src/documents/sql/*.sql src/queue/sql/*.sql; do
   pg psql -q -v ON_ERROR_STOP=1 -h "$work" -U app postgres <"$file" >/dev/null
 done
 "$@"

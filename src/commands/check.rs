@@ -3,7 +3,7 @@ use clap::Args;
 
 use super::table;
 use crate::config::{DatabaseArgs, StorageArgs};
-use crate::pipeline;
+use crate::queue;
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -17,7 +17,7 @@ pub struct CheckArgs {
 pub async fn run(args: CheckArgs) -> anyhow::Result<()> {
     let storage = args.storage.open()?;
     let pool = args.database.connect().await?;
-    let findings = pipeline::audit(&pool, &storage).await?;
+    let findings = queue::audit(&pool, &storage).await?;
     if findings.is_empty() {
         println!("Every document has its job and its file, and every job and object its document.");
         return Ok(());

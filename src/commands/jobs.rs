@@ -145,7 +145,13 @@ async fn show(pool: &PgPool, id: i64) -> anyhow::Result<()> {
     let rows: Vec<_> = (queue::attempts(pool, id).await?.into_iter())
         .map(|a| {
             let took = a.started_at.map(|s| seconds((a.ended_at - s).as_seconds_f64())).unwrap_or_default();
-            vec![clock(a.started_at), took, number(a.worker), a.outcome, cut(a.error.unwrap_or_default(), 80)]
+            vec![
+                clock(a.started_at),
+                took,
+                number(a.worker),
+                a.outcome.name().to_owned(),
+                cut(a.error.unwrap_or_default(), 80),
+            ]
         })
         .collect();
     print!("\n{}", table::format(&["started", "took", "worker", "outcome", "error"], &rows));

@@ -1,10 +1,11 @@
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 
 use super::stop_on_signal;
 use crate::api::{self, ServerSettings};
 use crate::config::{DatabaseArgs, LimitArgs, OutboundArgs, ServerArgs, StorageArgs};
 use crate::database;
+use crate::queue;
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -28,11 +29,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
         let storage = args.storage.open()?;
         let outbound = args.outbound.client()?;
         let pool = args.database.connect_server().await?;
-        let migrated: Option<String> =
-            sqlx::query_scalar("select to_regclass('documents')::text").fetch_one(&pool).await?;
-        if migrated.is_none() {
-            bail!("the database has no schema yet; run `app migrate` first");
-        }
+        queue::check_schema(&pool).await?;
         let own = pool.options().get_max_connections();
         database::report(&pool, &[(own, "for requests"), (1, "that listens")]).await?;
         let settings = ServerSettings {

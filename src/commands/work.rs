@@ -33,15 +33,16 @@ pub async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let (outbound, key) = (args.outbound.client()?, args.outbound.signing_key()?);
     storage.check().await.context("AWS_STORAGE_BUCKET_NAME: the bucket does not answer")?;
     let pool = args.database.connect_worker().await?;
-    let (own, queue) = (pool.options().get_max_connections(), args.worker.queue_max_connections.get());
-    let uses = [(own, "for documents"), (queue, "for the queue"), (1, "that listens and shows that we live")];
+    let (own, for_queue) = (pool.options().get_max_connections(), args.worker.queue_max_connections.get());
+    let uses = [(own, "for documents"), (for_queue, "for the queue"), (1, "that listens and shows that we live")];
+    queue::check_schema(&pool).await?;
     database::report(&pool, &uses).await?;
     let model_args = args.model;
     let detector = tokio::task::spawn_blocking(move || model_args.load()).await??;
     tracing::info!("The model {} runs on {}", detector.name(), detector.device());
     let model = RegisteredModel::register(&pool, detector.name(), detector.sha256(), detector.classes())
         .await
-        .context("registering the model (has `app migrate` been run?)")?;
+        .context("registering the model")?;
     let courier = key.map(|key| Courier { pool: pool.clone(), outbound: outbound.clone(), key });
     let pipeline = Pipeline { pool, storage, outbound, renderer, detector, model, settings };
     queue::work(pipeline, courier, args.worker.settings(), stop).await

@@ -1,38 +1,9 @@
-//! What rows, jobs and objects know of each other.
+//! What rows and objects know of each other.
 
 use std::collections::HashSet;
 
 use futures_util::Stream;
 use sqlx::PgPool;
-
-/// Waiting and running documents that no job will ever end.
-pub async fn without_job(pool: &PgPool) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar!(
-        "select d.id from documents d
-         where d.status in ('pending', 'processing') and not exists (
-             select 1 from document_jobs j where j.document_id = d.id and j.live)
-         order by d.id"
-    )
-    .fetch_all(pool)
-    .await
-}
-
-/// Ids of jobs that wait or run for documents that are gone, or have ended.
-pub async fn jobs_without_document(pool: &PgPool) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(
-        r#"select j.id as "id!" from document_jobs j
-           where j.live and not exists (
-               select 1 from documents d where d.id = j.document_id and d.status in ('pending', 'processing'))
-           order by j.run_at"#
-    )
-    .fetch_all(pool)
-    .await
-}
-
-/// Ids of jobs that have a worker by name, and that none is at.
-pub async fn jobs_without_worker(pool: &PgPool) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(r#"select id as "id!" from lost_jobs order by lock_at"#).fetch_all(pool).await
-}
 
 /// A document and its object's key, for as long as all of them are looked through.
 #[derive(Debug)]

@@ -64,13 +64,7 @@ pub async fn reprocess(pool: &PgPool, id: i64, again: &Again) -> sqlx::Result<Ch
 /// are now to be removed from the bucket; `None` if there is no such document.
 pub async fn delete(pool: &PgPool, id: i64) -> sqlx::Result<Option<Vec<String>>> {
     let mut tx = super::begin(pool).await?;
-    sqlx::query!(
-        "delete from apalis.jobs
-         where job_type like 'documents%' and status <> 'Running' and status <> 'Queued' and job_document(job) = $1",
-        id
-    )
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query!("select forget_jobs($1)", id).execute(&mut *tx).await?;
     let key = sqlx::query_scalar!("delete from documents where id = $1 returning object_key", id)
         .fetch_optional(&mut *tx)
         .await?;

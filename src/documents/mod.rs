@@ -18,10 +18,7 @@ mod token;
 mod transaction;
 mod upload;
 
-pub use audit::{
-    DocumentKey, document_is_there, document_keys, jobs_without_document, jobs_without_worker, passing_keys,
-    without_job,
-};
+pub use audit::{DocumentKey, document_is_there, document_keys, passing_keys};
 pub use change::{Again, Changed, cancel, delete, forget_garbage, garbage, reprocess, retry, take_garbage};
 pub use delivery::{Attempted, Delivery, Message, deliveries, message, record_attempt};
 pub use detection::{DetectionRow, JobLease, PageFailure, PageOf, PageResult, Saved, save_failed_page, save_page};
@@ -31,12 +28,14 @@ pub use file_name::{FileName, FileNameError};
 pub use list::{Cursor, Filter, Listed, Part, list_after, search};
 pub use model::{ModelRow, RegisteredModel, model_is_known, models};
 pub use page_range::{PageRange, PageRangeError};
-pub use processing::{
-    Chunk, Claim, PageCounts, claim, enqueue_chunk, fail, finish, release, set_digest, set_page_count,
-};
+pub use processing::{Chunk, Claim, PageCounts, claim, enqueue_chunk, fail, finish, set_digest, set_page_count};
 pub use result::{FailedPage, FoundRow, PageRow, Shown, failed_pages, found, found_on, pages, shown};
 pub use search::{DocumentRow, by_idempotency_key, get, waiting_reach};
 pub use title::{Title, TitleError};
 pub use token::{Access, Scope, TokenRow, access, create_token, revoke_token, tokens};
 pub use transaction::begin;
 pub use upload::{Upload, expire_uploads, forget_upload, object_is_taken, open_upload, reserve_key};
+
+/// Functions, triggers and views over the documents' tables, in the order in which `app migrate` applies them: that of their names.
+pub(crate) const SQL_FILES: [(&str, &str); 2] =
+    [("events.sql", include_str!("sql/events.sql")), ("results.sql", include_str!("sql/results.sql"))];

@@ -160,20 +160,6 @@ pub async fn finish(pool: &PgPool, id: i64, model_id: i64, run: i32) -> sqlx::Re
     Ok(())
 }
 
-/// Back to waiting, after a hand-back or before another attempt at this job, unless another job of the document runs.
-pub async fn release(pool: &PgPool, id: i64, job: &str) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update documents set status = 'pending'
-         where id = $1 and status = 'processing' and not exists (
-             select 1 from document_jobs j where j.document_id = $1 and j.id <> $2 and j.status = 'Running')",
-        id,
-        job
-    )
-    .execute(pool)
-    .await?;
-    Ok(())
-}
-
 /// Marks a document as failed, with a code for programs and a sentence for its owner.
 pub async fn fail(pool: &PgPool, id: i64, code: &str, error: &str) -> sqlx::Result<()> {
     sqlx::query!(

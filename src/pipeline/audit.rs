@@ -1,4 +1,4 @@
-//! Looks for rows, jobs and objects that belong to nothing.
+//! Looks for rows and objects that belong to nothing.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -19,21 +19,10 @@ pub struct Finding {
     pub remedy: &'static str,
 }
 
-/// All findings; none in a sound system. What comes and goes meanwhile may be named by mistake: look twice.
-///
-/// Of a document it keeps two numbers, of an object nothing.
-pub async fn audit(pool: &PgPool, storage: &Storage) -> anyhow::Result<Vec<Finding>> {
+/// Objects without documents, and documents without their files. Of a document it keeps two numbers, of an object nothing.
+pub async fn audit_objects(pool: &PgPool, storage: &Storage) -> anyhow::Result<Vec<Finding>> {
     let mut findings = vec![];
     let mut add = |kind, what: String, remedy| findings.push(Finding { kind, what, remedy });
-    for id in documents::without_job(pool).await? {
-        add("document without job", id.to_string(), "set its status to 'canceled', then to 'pending'");
-    }
-    for id in documents::jobs_without_document(pool).await? {
-        add("job without document", id, "none: it ends by itself when a worker takes it");
-    }
-    for id in documents::jobs_without_worker(pool).await? {
-        add("job without worker", id, "none while a worker is up: it gives the job back within seconds");
-    }
     let mut known = Known::read(pool).await?;
     for prefix in ["media/", "results/"] {
         let mut parts = pin!(storage.list_parts(prefix));

@@ -13,7 +13,7 @@ mod source;
 mod webhook_sender;
 
 pub use analysis::{Analysis, Crop, analyze};
-pub use audit::{Finding, audit};
+pub use audit::{Finding, audit_objects};
 pub use detector::{DetectError, Detector};
 pub use document::{JobError, Pipeline, PipelineSettings, Processed};
 pub use garbage::{remove_garbage, sweep};

@@ -64,28 +64,6 @@ pub async fn jobs(pool: &PgPool, which: JobFilter, document_id: Option<i64>, lim
     .await
 }
 
-/// How an attempt ended.
-#[derive(Debug)]
-pub struct AttemptRow {
-    pub started_at: Option<OffsetDateTime>,
-    pub ended_at: OffsetDateTime,
-    pub worker: Option<i32>,
-    pub outcome: String,
-    pub error: Option<String>,
-}
-
-/// Attempts at a document that are over, in order.
-pub async fn attempts(pool: &PgPool, document_id: i64) -> sqlx::Result<Vec<AttemptRow>> {
-    sqlx::query_as!(
-        AttemptRow,
-        "select started_at, ended_at, worker_process_of(worker) as worker, outcome, error
-         from job_attempts where document_id = $1 order by id",
-        document_id
-    )
-    .fetch_all(pool)
-    .await
-}
-
 /// A worker process.
 #[derive(Debug)]
 pub struct WorkerRow {

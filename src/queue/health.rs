@@ -20,7 +20,7 @@ pub struct QueueHealth {
 }
 
 pub async fn health(pool: &PgPool) -> sqlx::Result<QueueHealth> {
-    // The condition of index docreader_live_jobs_idx, to the letter. First as few kinds, then their sums.
+    // First as few kinds, then their sums.
     sqlx::query_as!(
         QueueHealth,
         r#"select coalesce(sum(due) filter (where d and status in ('Pending', 'Failed')), 0)::bigint as "ready!",
@@ -34,7 +34,7 @@ pub async fn health(pool: &PgPool) -> sqlx::Result<QueueHealth> {
                select job_type, status, job_type like 'documents%' as d, count(*) as jobs, min(run_at) as first,
                    count(*) filter (where run_at <= now()) as due
                from apalis.jobs
-               where status in ('Pending', 'Queued', 'Running') or (status = 'Failed' and attempts < max_attempts)
+               where job_is_live(jobs)
                group by job_type, status
            ) kinds"#
     )

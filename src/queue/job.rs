@@ -14,8 +14,6 @@ pub struct DocumentJob {
 impl DocumentJob {
     /// For documents that any model will do for.
     pub const QUEUE: &str = "documents";
-    /// As in the trigger `enqueue_document`.
-    pub const MAX_ATTEMPTS: usize = 5;
 
     /// For documents that ask for a model.
     pub fn queue_of(model: &str) -> String {
@@ -31,6 +29,4 @@ pub struct WebhookJob {
 
 impl WebhookJob {
     pub const QUEUE: &str = "webhooks";
-    /// As in the trigger `enqueue_webhook`.
-    pub const MAX_ATTEMPTS: usize = 8;
 }

@@ -1,34 +1,29 @@
-//! All that knows apalis: the job type, the schema and the worker. Jobs are enqueued by a trigger (migrations/0002_queue.sql).
+//! All that knows apalis: the job type, the schema and the worker. Triggers enqueue jobs (sql/enqueue.sql); docs/QUEUE.md has the whole.
 
 mod admin;
+mod attempt;
+mod audit;
 mod handle;
 mod health;
 mod job;
 mod presence;
 mod reaper;
+mod schema;
 mod wakes;
 mod webhooks;
 mod worker;
 
-pub use admin::{AttemptRow, JobFilter, JobRow, Retention, WorkerRow, attempts, jobs, pause, prune, resume, workers};
+pub use admin::{JobFilter, JobRow, Retention, WorkerRow, jobs, pause, prune, resume, workers};
+pub use attempt::{AttemptOutcome, AttemptRow, attempts};
+pub use audit::audit;
 pub use health::{QueueHealth, Standing, health, position, standings};
 pub use job::{DocumentJob, WebhookJob};
+pub use schema::{check_schema, migrate};
 pub use worker::{WorkerSettings, work};
 
 use std::time::Duration;
 
-use apalis_postgres::PostgresStorage;
-use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
-
-/// Creates apalis' schema, then ours, which refers to it.
-pub async fn migrate(pool: &PgPool) -> anyhow::Result<()> {
-    use anyhow::Context;
-    PostgresStorage::setup(pool)
-        .await
-        .context("the queue's schema (extensions pgcrypto and hstore must be allowed)")?;
-    sqlx::migrate!().run(pool).await.context("docreader's schema")
-}
 
 /// As PostgreSQL has it.
 fn interval(duration: Duration) -> PgInterval {

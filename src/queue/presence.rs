@@ -17,8 +17,6 @@ use tokio_util::sync::CancellationToken;
 use super::wakes::Wakes;
 use crate::database::{self, in_time};
 
-/// As in `reap_workers`.
-const LOCK_CLASS: i32 = 1_685_283_428;
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 const RECONNECT_DELAY: Duration = Duration::from_millis(500);
@@ -224,9 +222,8 @@ async fn lock_again(connection: &mut PgListener, id: i32) -> sqlx::Result<bool> 
         }
         sqlx::query!(
             "select pg_terminate_backend(l.pid) from pg_locks l
-             where l.locktype = 'advisory' and l.classid = $1 and l.objid = $2 and l.objsubid = 2 and l.granted
+             where l.locktype = 'advisory' and l.classid = docreader_lock_class()::oid and l.objid = $1 and l.objsubid = 2 and l.granted
                  and l.database = (select oid from pg_database where datname = current_database())",
-            sqlx::postgres::types::Oid(LOCK_CLASS.unsigned_abs()) as _,
             sqlx::postgres::types::Oid(id.unsigned_abs()) as _
         )
         .fetch_all(&mut *connection)
@@ -237,7 +234,7 @@ async fn lock_again(connection: &mut PgListener, id: i32) -> sqlx::Result<bool> 
 }
 
 async fn lock(connection: impl PgExecutor<'_>, id: i32) -> sqlx::Result<bool> {
-    let locked = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1::int, $2::int) as "locked!""#, LOCK_CLASS, id);
+    let locked = sqlx::query_scalar!(r#"select pg_try_advisory_lock(docreader_lock_class(), $1) as "locked!""#, id);
     locked.fetch_one(connection).await
 }
 

@@ -7,6 +7,7 @@ use apalis_postgres::PostgresStorage;
 use sqlx::PgPool;
 
 use super::WebhookJob;
+use super::attempt::CurrentAttempt;
 use super::worker::{POLL, Run, config};
 use crate::pipeline::{Courier, JobError};
 
@@ -31,12 +32,12 @@ pub(super) async fn run(pool: &PgPool, run: Run, courier: Arc<Courier>) -> Resul
         .await
 }
 
-async fn handle(job: WebhookJob, courier: Data<Arc<Courier>>, attempt: Attempt) -> Result<(), BoxDynError> {
-    let (delivery, attempt) = (job.delivery_id, attempt.current());
-    match courier.deliver(delivery, attempt >= WebhookJob::MAX_ATTEMPTS).await {
+async fn handle(job: WebhookJob, courier: Data<Arc<Courier>>, attempt: CurrentAttempt) -> Result<(), BoxDynError> {
+    let delivery = job.delivery_id;
+    match courier.deliver(delivery, attempt.is_last()).await {
         Ok(()) => Ok(()),
         Err(error) => {
-            tracing::warn!(delivery, attempt, reason = %error, "webhook not delivered");
+            tracing::warn!(delivery, attempt = attempt.number(), reason = %error, "webhook not delivered");
             Err(match error {
                 JobError::Permanent { .. } => AbortError::new(error).into(),
                 error => error.into(),

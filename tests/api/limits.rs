@@ -110,7 +110,7 @@ async fn too_many_uploads_of_one_client() {
     for mut stream in held {
         assert_eq!(status_line(&mut stream).await, "HTTP/1.1 201");
     }
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
 }
 
 /// Waiting is not the client's slowness, however long it takes.
@@ -183,7 +183,7 @@ async fn slow_clients_are_in_nobodys_way() {
     while app.count("select count(*) from uploads where document_id is null").await > 0 {
         assert!(started.elapsed() < PATIENCE);
     }
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
     assert_eq!(app.storage.list("").await.unwrap().len(), 5);
 }
 
@@ -232,7 +232,7 @@ async fn two_hundred_uploads_at_once() {
     let peak = server.peak_rss_mb();
     println!("app serve at its peak in {UPLOADS} uploads at once: {peak} MiB");
     assert!(peak < 60, "{peak} MiB");
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
     assert_eq!(app.count("select count(*) from documents").await as usize, UPLOADS);
     assert_eq!(app.storage.list("media/").await.unwrap().len(), UPLOADS);
 }

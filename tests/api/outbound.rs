@@ -44,7 +44,7 @@ async fn a_file_at_a_url() {
     assert_eq!(named.json::<Value>().await.unwrap()["title"], "My_file.pdf");
     assert_eq!(api.get("/documents/2?wait=25").await["status"], "done");
     app.settled().await;
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
 }
 
 #[tokio::test]

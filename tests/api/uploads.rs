@@ -33,7 +33,7 @@ async fn straight_to_the_bucket() {
     assert_eq!(done["status"], "done");
     assert_eq!(done["sha256"], hex::encode(<sha2::Sha256 as sha2::Digest>::digest(sample())));
     app.settled().await;
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn uploads_that_become_nothing_are_swept_away() {
     sqlx::raw_sql("update uploads set expires_at = now()").execute(&app.pool).await.unwrap();
     api.problem(api.post_json("/documents", &json!({"upload": ids[0]})).await, 404, "unknown_upload").await;
     docreader::pipeline::sweep(&app.pool, &app.storage).await.unwrap();
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
     sqlx::raw_sql("update garbage set since = since - interval '2 minutes'").execute(&app.pool).await.unwrap();
     docreader::pipeline::sweep(&app.pool, &app.storage).await.unwrap();
     assert_eq!(app.storage.list("").await.unwrap(), Vec::<String>::new());
@@ -70,13 +70,13 @@ async fn the_audit_finds_what_belongs_to_nothing() {
     let server = app.serve(&[]).await;
     super::create::post(&server, pdf_form("one", sample(), "one.pdf")).await;
     super::create::post(&server, pdf_form("two", sample(), "two.pdf")).await;
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
     sqlx::raw_sql("delete from apalis.jobs where idempotency_key = 'document:1'; delete from documents where id = 2")
         .execute(&app.pool)
         .await
         .unwrap();
     app.storage.delete(&docreader::storage::ObjectKey::parse("media/one.pdf").unwrap()).await.unwrap();
-    let found = docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap();
+    let found = docreader::queue::audit(&app.pool, &app.storage).await.unwrap();
     let job: String = sqlx::query_scalar("select id from apalis.jobs").fetch_one(&app.pool).await.unwrap();
     let found: Vec<(&str, &str)> = found.iter().map(|f| (f.kind, f.what.as_str())).collect();
     assert_eq!(

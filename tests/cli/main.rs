@@ -6,6 +6,7 @@ mod common;
 mod bucket;
 mod detect;
 mod jobs;
+mod migrate;
 mod model;
 mod settings;
 mod up;

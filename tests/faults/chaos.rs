@@ -173,7 +173,7 @@ async fn nothing_is_lost_or_done_twice() {
     assert!(failed.iter().all(|e| e.contains("died") || e.contains("given up") || e.contains("crash")), "{failed:?}");
     assert!(done * 10 >= count * 9, "{done} of {count} done");
     assert_eq!(app.count("select count(*) from apalis.jobs where status in ('Pending', 'Queued', 'Running')").await, 0);
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
     let recorded = app
         .count("select (select count(*) from pages) * 2 + (select count(*) from detections where crop_key is not null)")
         .await;

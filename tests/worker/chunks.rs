@@ -28,7 +28,7 @@ async fn workers_share_a_large_document() {
     assert_eq!(app.count("select count(*) from document_events where kind = 'done'").await, 1);
     assert_eq!(app.count("select count(*) from document_events where kind = 'page'").await, 58);
     drop(workers);
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_killed_worker_costs_its_chunk_only() {
     app.settled().await;
     let died = app.count("select count(*) from job_attempts where outcome = 'worker died'").await;
     assert!((1..=3).contains(&died), "{died}");
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn what_is_canceled_or_fails_leaves_no_chunks() {
     assert_eq!(app.count(waiting).await, 0);
     let pages_done = app.status(id).await.1;
     assert!(pages_done < 58);
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
     // Again, from there on; this time a job is given up on the way.
     sqlx::raw_sql("update documents set status = 'pending'").execute(&app.pool).await.unwrap();
     app.until(id, |(_, pages, _)| *pages >= pages_done + 3).await;
@@ -93,7 +93,7 @@ async fn what_is_canceled_or_fails_leaves_no_chunks() {
     app.settled().await;
     assert_eq!(app.count(waiting).await, 0);
     drop(workers);
-    assert_eq!(docreader::pipeline::audit(&app.pool, &app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
 }
 
 /// New weights under the old name, as in a deployment: every page ends up with those of one model.

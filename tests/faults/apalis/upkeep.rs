@@ -85,4 +85,23 @@ async fn finished_jobs_cost_nothing() {
         let plan = plan(&app.pool, sql).await;
         assert!(!plan.contains("Seq Scan on jobs"), "{sql}\n{plan}");
     }
+    // The planner looks into `job_is_live` and `job_is_dead` (src/queue/sql/definitions.sql), and finds the conditions of their indexes.
+    for (sql, index) in [
+        (
+            "explain select job_type, status, count(*) from apalis.jobs where job_is_live(jobs) group by 1, 2",
+            "docreader_live_jobs_idx",
+        ),
+        (
+            "explain select j.id from apalis.jobs j where job_is_live(j) and j.status not in ('Running', 'Queued')
+             order by j.priority desc, j.run_at limit 5",
+            "docreader_live_jobs_idx",
+        ),
+        (
+            "explain select j.id from apalis.jobs j where job_is_dead(j) order by j.run_at desc limit 5",
+            "docreader_dead_jobs_idx",
+        ),
+    ] {
+        let plan = plan(&app.pool, sql).await;
+        assert!(plan.contains(index), "{sql}\n{plan}");
+    }
 }

@@ -126,7 +126,7 @@ impl Stand {
         }
         let took = started.elapsed();
         self.app.settled().await;
-        assert_eq!(docreader::pipeline::audit(&self.app.pool, &self.app.storage).await.unwrap(), []);
+        assert_eq!(docreader::queue::audit(&self.app.pool, &self.app.storage).await.unwrap(), []);
         assert_eq!(self.app.count("select count(*) from pages").await, 24);
         took
     }

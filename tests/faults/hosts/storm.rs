@@ -102,5 +102,5 @@ async fn a_long_day() {
             from pages p join detections d on d.page_id = p.id group by p.document_id) x";
     assert_eq!(stand.app.count(results).await, 1);
     assert_eq!(stand.app.count("select count(*) from job_attempts where outcome in ('failed', 'gave up')").await, 0);
-    assert_eq!(docreader::pipeline::audit(&stand.app.pool, &stand.app.storage).await.unwrap(), []);
+    assert_eq!(docreader::queue::audit(&stand.app.pool, &stand.app.storage).await.unwrap(), []);
 }

@@ -1,0 +1,78 @@
+-- Who works, and what becomes of the jobs of those that do no more.
+
+-- Takes a job from a worker that is not at it any more. Where somebody holds its rows, a lost connection of that worker most likely, it is left
+-- for the next look.
+create or replace function take_job(job_id text, holder text, died boolean) returns void language plpgsql set lock_timeout = '200ms' as $$
+begin
+    update apalis.jobs
+    set status = 'Pending', done_at = null, lock_by = null, lock_at = null,
+        attempts = attempts + case when died and status = 'Running' then 1 else 0 end,
+        last_result = case when died then '{"Err": "The worker died."}' else '{"Err": "The worker lost it."}' end::jsonb
+    where id = job_id and lock_by = holder and status in ('Running', 'Queued');
+exception when lock_not_available then
+    null;
+end $$;
+
+-- A worker process says that it lives, and which apalis workers it has; jobs of others of its name go back to the queue. False if it has
+-- been given up.
+create or replace function say_word(process integer, has text[]) returns boolean language plpgsql set lock_timeout = '2s' as $$
+begin
+    update worker_processes set seen_at = now(), workers = has where id = process and ended_at is null;
+    if not found then
+        return false;
+    end if;
+    perform take_job(id, lock_by, false) from apalis.jobs
+    where lock_by is not null and status in ('Running', 'Queued') and worker_process_of(lock_by) = process and lock_by <> all (has);
+    return true;
+end $$;
+
+-- Gives jobs back that nobody is at: those of dead processes, whose lock has been gone for `grace`, or that hold it but have said nothing for
+-- `silence` (the machine is gone, or the process is stopped); and those of processes that have ended, or say that they are not at it. One at
+-- a time does this, and waits for no lock; the others return at once. Nobody could say a word while nobody could look, so that processes from
+-- before a gap have some seconds to come back.
+create or replace function reap_workers(grace interval, silence interval) returns setof integer language plpgsql
+set lock_timeout = '2s' as $$
+declare
+    looks reaper_looks;
+    dead integer[];
+begin
+    if not pg_try_advisory_xact_lock(docreader_lock_class(), 0) then
+        return;
+    end if;
+    update reaper_looks
+    set looked_at = now(),
+        gap_from = case when looked_at < now() - interval '5 s' then looked_at else gap_from end,
+        gap_until = case when looked_at < now() - interval '5 s' then now() else gap_until end
+    returning * into looks;
+    with locks as (
+        select l.objid::bigint as id from pg_locks l
+        where l.locktype = 'advisory' and l.classid = docreader_lock_class()::oid and l.objsubid = 2 and l.granted
+            and l.database = (select oid from pg_database where datname = current_database())
+    )
+    update worker_processes w
+    set suspected_at = case when not exists (select 1 from locks where locks.id = w.id) then coalesce(suspected_at, now()) end
+    where w.id in (
+        select p.id from worker_processes p
+        where p.ended_at is null and (p.suspected_at is null) = (not exists (select 1 from locks where locks.id = p.id))
+        for update skip locked
+    );
+    with ended as (
+        update worker_processes
+        set ended_at = now(), end_reason = case when suspected_at is null then 'silent' else 'died' end
+        where id in (
+            select w.id from worker_processes w
+            where w.ended_at is null
+                and (w.suspected_at <= now() - grace
+                    or greatest(w.seen_at, case when w.started_at < looks.gap_from then looks.gap_until end) < now() - silence)
+                and (w.started_at > looks.gap_from or looks.gap_until < now() - interval '10 s')
+            for update skip locked
+        )
+        returning id
+    )
+    select array_agg(id) into dead from ended;
+    perform take_job(j.id, j.lock_by, coalesce(w.end_reason in ('died', 'silent'), w.id is null))
+    from apalis.jobs j left join worker_processes w on w.id = worker_process_of(j.lock_by)
+    where j.lock_by is not null and j.status in ('Running', 'Queued') and worker_process_of(j.lock_by) is not null
+        and (w.id is null or w.ended_at is not null or j.lock_by <> all (w.workers));
+    return query select unnest(dead);
+end $$;
