@@ -33,7 +33,7 @@ impl Database {
 }
 
 /// Four jobs are in hand when the database goes. All are done soon after its return, no attempt is spent, and nothing is left.
-async fn survive(seconds: u64) {
+async fn survive(seconds: u64, silence: &str) {
     let mut database = Database::start(&format!("outage-{seconds}")).await;
     let app = database.app().await;
     let bytes = std::fs::read(fixture("bytefield.pdf")).unwrap();
@@ -41,7 +41,8 @@ async fn survive(seconds: u64) {
         app.insert(title, &bytes).await;
     }
     sqlx::raw_sql("update documents set page_range = '1-6'").execute(&app.pool).await.unwrap();
-    let workers = [app.work(&[("WORKER_CONCURRENCY", "2")]), app.work(&[("WORKER_CONCURRENCY", "2")])];
+    let settings = [("WORKER_CONCURRENCY", "2"), ("WORKER_SILENCE_SECONDS", silence)];
+    let workers = [app.work(&settings), app.work(&settings)];
     let started = Instant::now();
     while app.count("select count(*) from apalis.jobs where status = 'Running'").await < 4 {
         assert!(started.elapsed() < Duration::from_secs(60));
@@ -68,13 +69,19 @@ async fn survive(seconds: u64) {
 
 #[tokio::test]
 async fn ten_seconds_cost_no_attempt() {
-    survive(10).await;
+    survive(10, "45").await;
 }
 
 #[tokio::test]
 async fn forty_seconds_cost_no_attempt() {
-    survive(40).await;
+    survive(40, "45").await;
     for seconds in std::env::var("OUTAGES").iter().flat_map(|list| list.split(',')) {
-        survive(seconds.parse().unwrap()).await;
+        survive(seconds.parse().unwrap(), "45").await;
     }
+}
+
+/// The database is away for longer than the time after which a silent worker is given up.
+#[tokio::test]
+async fn silence_begins_anew_after_an_outage() {
+    survive(15, "10").await;
 }

@@ -28,8 +28,8 @@ end $$;
 
 -- Gives jobs back that nobody is at: those of dead processes, whose lock has been gone for `grace`, or that hold it but have said nothing for
 -- `silence` (the machine is gone, or the process is stopped); and those of processes that have ended, or say that they are not at it. One at
--- a time does this, and waits for no lock; the others return at once. Nobody could say a word while nobody could look, so that processes from
--- before a gap have some seconds to come back.
+-- a time does this, and waits for no lock; the others return at once. Nobody could say a word while nobody could look, as when the database was
+-- away: after such a gap silence begins anew, and whose lock is gone at its end, or was before, has 10 s to come back.
 create or replace function reap_workers(grace interval, silence interval) returns setof integer language plpgsql
 set lock_timeout = '2s' as $$
 declare
@@ -62,9 +62,8 @@ begin
         where id in (
             select w.id from worker_processes w
             where w.ended_at is null
-                and (w.suspected_at <= now() - grace
-                    or greatest(w.seen_at, case when w.started_at < looks.gap_from then looks.gap_until end) < now() - silence)
-                and (w.started_at > looks.gap_from or looks.gap_until < now() - interval '10 s')
+                and (w.suspected_at <= now() - grace and (w.suspected_at > looks.gap_until or looks.gap_until < now() - interval '10 s')
+                    or greatest(w.seen_at, looks.gap_until) < now() - silence)
             for update skip locked
         )
         returning id
