@@ -29,6 +29,7 @@ pub mod input;
 mod layers;
 mod meta;
 mod model;
+mod network;
 mod post;
 mod proposals;
 mod roi_heads;
@@ -36,7 +37,8 @@ mod summary;
 mod trace;
 mod watch;
 
-pub use backend::device::{Device, GpuInfo};
+pub use backend::device::Device;
+pub use backend::gpu_info::GpuInfo;
 pub use backend::options::{Dtype, Kernels, Memory};
 pub use detection::{Detection, Instances, Stage};
 pub use error::Error;

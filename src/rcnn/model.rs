@@ -9,13 +9,15 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::backend::device::{Device, GpuInfo};
+use super::backend::device::Device;
+use super::backend::gpu_info::GpuInfo;
 use super::backend::options::Kernels;
 use super::batch::in_batches;
 use super::checkpoint::Checkpoint;
 use super::config::Config;
 use super::detection::{Detection, Stage};
-use super::meta::{self, Network};
+use super::meta;
+use super::network::Network;
 use super::post::snap_to_ink;
 use super::proposals::Proposals;
 use super::trace::Trace;

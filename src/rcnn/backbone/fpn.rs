@@ -5,21 +5,12 @@ use candle_nn::VarBuilder;
 use super::resnet::ResNet;
 use crate::rcnn::backend::{Backend, PostOps, Role};
 use crate::rcnn::config::{FuseType, ModelConfig, only, unsupported};
+use crate::rcnn::geometry::level::FeatureLevel;
 use crate::rcnn::layers::{Conv, ConvSpec, Norm};
-use crate::rcnn::{Error, Result, Watch};
+use crate::rcnn::{Result, Watch};
 
 /// The input's sides must be multiples of this, in pixels.
 pub const SIZE_DIVISIBILITY: usize = 32;
-
-/// One of the maps that a backbone makes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeatureLevel {
-    /// As configurations name it: p2 ….
-    pub name: String,
-    /// Pixels of the network's input per pixel of the map.
-    pub stride: usize,
-    pub channels: usize,
-}
 
 #[derive(Debug)]
 pub struct Fpn<B: Backend> {
@@ -101,17 +92,5 @@ impl<B: Backend> Fpn<B> {
         features.reverse();
         features.extend(top);
         Ok(features)
-    }
-}
-
-/// The levels that a part of the network reads.
-///
-/// # Errors
-/// [`Error::Unsupported`] where they are not those from the first on.
-pub fn pick<'a>(levels: &'a [FeatureLevel], names: &[String], key: &'static str) -> Result<&'a [FeatureLevel]> {
-    let first = levels.get(..names.len()).unwrap_or_default();
-    match !names.is_empty() && first.iter().map(|level| &level.name).eq(names) {
-        true => Ok(first),
-        false => Err(Error::Unsupported { key, value: format!("{names:?}"), supported: "p2 and those that follow" }),
     }
 }

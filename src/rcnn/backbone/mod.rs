@@ -3,4 +3,4 @@
 mod fpn;
 mod resnet;
 
-pub use self::fpn::{FeatureLevel, Fpn, SIZE_DIVISIBILITY, pick};
+pub use self::fpn::{Fpn, SIZE_DIVISIBILITY};

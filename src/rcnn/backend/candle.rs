@@ -9,9 +9,9 @@ use crate::kernels::{Isa, roi_align_rows};
 use crate::rcnn::Result;
 use crate::rcnn::config::Config;
 use crate::rcnn::geometry::boxes::Box2;
+use crate::rcnn::geometry::pooler::Pooler;
 use crate::rcnn::input::ModelInput;
 use crate::rcnn::layers::{Conv, with_values};
-use crate::rcnn::roi_heads::Pooler;
 
 #[derive(Debug)]
 pub struct Candle;

@@ -8,6 +8,7 @@ pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod device;
+pub mod gpu_info;
 pub mod options;
 
 use std::borrow::Cow;
@@ -19,8 +20,8 @@ use image::RgbImage;
 use super::Result;
 use super::config::Config;
 use super::geometry::boxes::Box2;
+use super::geometry::pooler::Pooler;
 use super::layers::Conv;
-use super::roi_heads::Pooler;
 
 /// The part of the network that a layer belongs to, which decides its precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

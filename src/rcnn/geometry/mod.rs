@@ -1,4 +1,6 @@
-//! Boxes and anchors.
+//! Boxes, anchors, and the maps that they are on.
 
 pub mod anchors;
 pub mod boxes;
+pub mod level;
+pub mod pooler;

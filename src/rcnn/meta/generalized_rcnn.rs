@@ -3,12 +3,12 @@
 use candle_nn::VarBuilder;
 use image::RgbImage;
 
-use super::Network;
 use crate::rcnn::backbone::Fpn;
 use crate::rcnn::backend::HostBackend;
 use crate::rcnn::config::Config;
 use crate::rcnn::detection::{Detection, Instances};
 use crate::rcnn::geometry::boxes::rescale;
+use crate::rcnn::network::Network;
 use crate::rcnn::post::mask;
 use crate::rcnn::proposals::{Proposals, Rpn};
 use crate::rcnn::roi_heads::{BoxHead, MaskHead, RoiHeads};

@@ -3,11 +3,11 @@
 use candle_nn::VarBuilder;
 
 use super::Proposals;
-use crate::rcnn::backbone::{FeatureLevel, pick};
 use crate::rcnn::backend::{Backend, HostBackend, PostOps, Role};
 use crate::rcnn::config::{ModelConfig, only, unsupported};
 use crate::rcnn::geometry::anchors::LevelAnchors;
 use crate::rcnn::geometry::boxes::{Candidate, apply_deltas, batched_nms, clip};
+use crate::rcnn::geometry::level::{FeatureLevel, pick};
 use crate::rcnn::layers::{Conv, ConvSpec, Norm};
 use crate::rcnn::{Error, Result, Watch};
 

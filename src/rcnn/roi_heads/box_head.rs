@@ -2,12 +2,12 @@
 
 use candle_nn::VarBuilder;
 
-use super::Pooler;
-use crate::rcnn::backbone::{FeatureLevel, pick};
 use crate::rcnn::backend::{Backend, HostBackend, PostOps, Role};
 use crate::rcnn::config::Config;
 use crate::rcnn::detection::Instances;
 use crate::rcnn::geometry::boxes::{Box2, Candidate, apply_deltas, batched_nms, clip};
+use crate::rcnn::geometry::level::{FeatureLevel, pick};
+use crate::rcnn::geometry::pooler::Pooler;
 use crate::rcnn::layers::{Conv, ConvSpec, Norm};
 use crate::rcnn::proposals::Proposals;
 use crate::rcnn::{Result, Watch};

@@ -2,11 +2,11 @@
 
 use candle_nn::{ConvTranspose2dConfig, VarBuilder};
 
-use super::Pooler;
-use crate::rcnn::backbone::{FeatureLevel, pick};
 use crate::rcnn::backend::{Backend, HostBackend, PostOps, Role};
 use crate::rcnn::config::ModelConfig;
 use crate::rcnn::detection::Instances;
+use crate::rcnn::geometry::level::{FeatureLevel, pick};
+use crate::rcnn::geometry::pooler::Pooler;
 use crate::rcnn::layers::{Conv, ConvSpec, Norm};
 use crate::rcnn::{Result, Watch};
 

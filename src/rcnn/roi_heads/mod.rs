@@ -2,13 +2,11 @@
 
 mod box_head;
 mod mask_head;
-mod pooler;
 
 pub use self::box_head::BoxHead;
 #[cfg(feature = "cuda")]
 pub use self::box_head::Selection;
 pub use self::mask_head::MaskHead;
-pub use self::pooler::Pooler;
 use super::Result;
 use super::config::{ModelConfig, only, unsupported};
 

@@ -13,9 +13,9 @@ use crate::kernels::{self, FeatureMap, Image, Isa, Linear, Options, Stem, Worksp
 use crate::rcnn::Result;
 use crate::rcnn::config::Config;
 use crate::rcnn::geometry::boxes::Box2;
+use crate::rcnn::geometry::pooler::Pooler;
 use crate::rcnn::input::image_for_cpu;
 use crate::rcnn::layers::{Conv, Norm, with_filters, with_values};
-use crate::rcnn::roi_heads::Pooler;
 
 #[derive(Debug)]
 pub struct Cpu {
@@ -232,7 +232,8 @@ mod tests {
 
     use super::*;
     use crate::rcnn::Watch;
-    use crate::rcnn::meta::{GeneralizedRcnn, Network};
+    use crate::rcnn::meta::GeneralizedRcnn;
+    use crate::rcnn::network::Network;
 
     /// Where res2 is as wide as the stem, its first block has no shortcut, and adds to what the stem made.
     #[test]

@@ -9,8 +9,8 @@ use super::params::{
 };
 use super::runtime::Buffer;
 use crate::rcnn::geometry::boxes::Box2;
+use crate::rcnn::geometry::pooler::Pooler;
 use crate::rcnn::proposals::{Rpn, RpnDecoder};
-use crate::rcnn::roi_heads::Pooler;
 use crate::rcnn::roi_heads::{BoxHead, Selection};
 use crate::rcnn::{Error, Result, Watch};
 

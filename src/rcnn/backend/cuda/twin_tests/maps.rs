@@ -9,8 +9,8 @@ use super::{Buffer, Random};
 use crate::kernels::{Isa, roi_align_rows};
 use crate::rcnn::backend::cuda::heads::LEVELS;
 use crate::rcnn::geometry::boxes::Box2;
+use crate::rcnn::geometry::pooler::Pooler;
 use crate::rcnn::input::resample::{Tables, resize_bilinear};
-use crate::rcnn::roi_heads::Pooler;
 
 #[test]
 fn images_are_resized_as_pillow_does() {

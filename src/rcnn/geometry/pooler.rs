@@ -1,8 +1,8 @@
 //! RoI pooling over the pyramid (`detectron2/modeling/poolers.py`, ROIAlignV2).
 
+use super::boxes::{Box2, area};
+use super::level::FeatureLevel;
 use crate::kernels::RoiAlign;
-use crate::rcnn::backbone::FeatureLevel;
-use crate::rcnn::geometry::boxes::{Box2, area};
 
 /// A box of this size, in pixels, is pooled from `CANONICAL_LEVEL`.
 const CANONICAL_BOX_SIZE: f32 = 224.0;
