@@ -88,12 +88,13 @@ enum Weights {
 
 impl Conv {
     /// # Panics
-    /// If the filters' lengths are not those of their shape.
+    /// If the filters' lengths are not those of their shape, or kernel or stride is none.
     pub fn new(options: Options, filters: &Filters<'_>) -> Self {
         let isa = options.isa.assert_available();
         let Filters { weight, bias, input, output, kernel, stride } = *filters;
         assert_eq!(weight.len(), output * input * kernel * kernel);
         assert!(bias.len() == output || bias.is_empty());
+        assert!(kernel > 0 && stride > 0);
         let taps = kernel * kernel;
         let weights = match isa {
             Isa::Amx if kernel <= 3 && amx::pays(input, output) => {
@@ -200,8 +201,8 @@ impl Conv {
                     let fetch = if tap == 0 { fetch.and_strips(strips.clone(), share.clone()) } else { fetch };
                     let tail = tail.at_column(column).part(tap == 0, end == taps);
                     for (row, count, table) in &tiles {
-                        // SAFETY: pointers are good for a pixel's channels, the panel has `taps * input` rows, and the rows of C are this
-                        // task's alone.
+                        // SAFETY: pointers are good for a pixel's channels, the panel has `taps * input` rows, the bias all columns, and the
+                        // rows of C are this task's alone.
                         unsafe {
                             let (a, b) = (table[tap * count..].as_ptr(), packed.row(panel, at));
                             let c = target.get().add(row * ldc + column);

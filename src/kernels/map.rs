@@ -13,6 +13,7 @@ use super::parallel::{Shared, for_each};
 const CHANNEL_ALIGN: usize = 16;
 const CACHE_LINE: usize = 64;
 const HUGE_PAGE: usize = 2 << 20;
+const FITS: &str = "a size that memory can have";
 
 /// As how many values so many channels of a pixel lie in memory: the next multiple of the widest vector.
 pub fn channel_stride(channels: usize) -> usize {
@@ -25,7 +26,7 @@ fn stride(form: Option<Bf16Layout>, channels: usize) -> usize {
 
 /// Values that a map of so many pixels takes in memory: of split ones the last tile reads beyond them.
 pub(super) fn memory(form: Option<Bf16Layout>, pixels: usize, channels: usize) -> usize {
-    (pixels + form.map_or(0, |_| amx::SIDE)) * stride(form, channels)
+    (pixels + form.map_or(0, |_| amx::SIDE)).checked_mul(stride(form, channels)).expect(FITS)
 }
 
 /// f32 values, at the start of a cache line, of huge pages where that pays.
@@ -34,8 +35,9 @@ pub(super) struct Buffer {
     len: usize,
 }
 
-// SAFETY: it owns its memory like a Vec.
+// SAFETY: it owns its memory, like a Vec.
 unsafe impl Send for Buffer {}
+// SAFETY: its memory changes through `&mut` only.
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
@@ -86,9 +88,9 @@ impl Buffer {
     }
 
     fn layout(len: usize) -> Layout {
-        let bytes = len.max(1) * size_of::<f32>();
-        let align = if bytes >= 2 * HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE };
-        Layout::from_size_align(bytes, align).expect("a size that memory can have")
+        let values = Layout::array::<f32>(len.max(1)).expect(FITS);
+        let align = if values.size() >= 2 * HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE };
+        values.align_to(align).expect(FITS)
     }
 }
 
@@ -115,7 +117,7 @@ impl Deref for Buffer {
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above.
+        // SAFETY: `len` initialised values that we own, borrowed as a whole.
         unsafe { std::slice::from_raw_parts_mut(self.data, self.len) }
     }
 }
@@ -171,7 +173,9 @@ impl Workspace {
         (count, height, width): (usize, usize, usize),
         channels: usize,
     ) -> FeatureMap {
-        let len = memory(form, count * height * width, channels);
+        // A product that wraps would be memory for fewer pixels than kernels write.
+        let pixels = count.checked_mul(height).and_then(|rows| rows.checked_mul(width)).expect(FITS);
+        let len = memory(form, pixels, channels);
         let range = self.0.arena.as_ref().and_then(|arena| arena.take(len));
         let memory = range.map_or_else(|| Memory::Own(Buffer::zeroed(len)), Memory::Arena);
         FeatureMap { count, height, width, channels, stride: stride(form, channels), form, memory, pool: self.clone() }
@@ -252,8 +256,17 @@ impl FeatureMap {
     }
 
     pub(super) fn words_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above.
+        // SAFETY: as for `words`; they are borrowed as a whole.
         unsafe { std::slice::from_raw_parts_mut(self.address(), self.pixels() * self.stride) }
+    }
+
+    /// The memory from this value on, which unlike a slice's pointer is good for what a last tile reads behind the pixels of a split map.
+    ///
+    /// # Panics
+    /// If there is no such value.
+    pub(super) fn pointer(&self, at: usize) -> *const f32 {
+        assert!(at <= self.pixels() * self.stride);
+        self.address().wrapping_add(at)
     }
 
     fn address(&self) -> *mut f32 {

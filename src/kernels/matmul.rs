@@ -42,13 +42,13 @@ impl Blocking {
 
 /// `out = x * packed`, pixels as rows.
 pub(super) fn matmul(x: &FeatureMap, packed: &Packed, out: &mut FeatureMap, tail: Epilogue) {
-    let (rows, lda, ldc) = (x.pixels(), x.stride, out.stride);
+    let (rows, out_rows, lda, ldc) = (x.pixels(), out.pixels(), x.stride, out.stride);
     let packed = packed.panels();
     let blocking = Blocking::of(rows, &packed);
     let stream = tail.stream;
     let across = packed.count().div_ceil(blocking.panels);
     let (source, target) = (x.data(), Shared::new(out.data_mut()));
-    assert!(lda >= packed.k && ldc >= packed.n);
+    assert!(lda >= packed.k && ldc >= packed.n && out_rows == rows);
     for_each(rows.div_ceil(blocking.rows) * across, |task| {
         let (row, panel) = (task / across * blocking.rows, task % across * blocking.panels);
         let count = blocking.rows.min(rows - row);

@@ -163,7 +163,7 @@ impl Stem {
                 let count = (rows.len() - 1) * STRIDE + KERNEL;
                 let from = &image.data.data()[rows.start * STRIDE * stride..][..count * stride];
                 assert!(lines.len() >= stem.scratch(count, width));
-                // SAFETY: there is room, and the weights are made for tiles where these are there only.
+                // SAFETY: there is room, at a cache line, since pixels are whole ones; weights are for tiles only where AMX is there.
                 unsafe { stem.split(from, stride, width, lines.as_mut_ptr().cast()) }
             }
         }
@@ -177,7 +177,7 @@ impl Stem {
             Weights::Plain(weights) => plain_row(weights, image, row, out, stride, tail),
             Weights::Tiles(stem) => {
                 let lines = lines[stem.scratch(at * STRIDE, width)..].as_ptr().cast();
-                // SAFETY: as above; `out` has `width` pixels.
+                // SAFETY: `prepare` made the lines with AMX there; `out` has `width` pixels, and the bias all outputs.
                 unsafe { stem.row(lines, width, (out.as_mut_ptr(), stride), tail) }
             }
         }

@@ -44,11 +44,11 @@ struct Convert {
     output: u64,
 }
 
-// SAFETY: plain numbers, as the kernels declare them.
+// SAFETY: plain numbers, as the kernel declares them.
 unsafe impl Params for MaxPool {}
-// SAFETY: as above.
+// SAFETY: plain numbers, as the kernel declares them.
 unsafe impl Params for Convert {}
-// SAFETY: as above.
+// SAFETY: plain numbers, as the kernel declares them.
 unsafe impl Params for UpsampleAdd {}
 
 impl Backbone {
