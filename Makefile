@@ -12,8 +12,9 @@ test: setup
 	DOCREADER_ISA=avx512 cargo test --locked --test rcnn fidelity
 	DOCREADER_ISA=avx2 cargo test --locked --test rcnn fidelity
 
-# Formatting, lints, and whether .sqlx fits the queries and the schema.
+# Circles between files and files that are too long, formatting, lints, and whether .sqlx fits the queries and the schema.
 lint: setup
+	scripts/check-house.py
 	scripts/install-sqlx-cli.sh
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings

@@ -1,13 +1,15 @@
 //! Convolutions as matrix products: 1 × 1 and fully connected layers read a map as the matrix that it is, others reach its pixels by pointers.
 
 use super::amx;
-use super::gemm::{Epilogue, MR, Tile, run};
-use super::map::{Buffer, FeatureMap, memory};
+use super::buffer::Buffer;
+use super::gemm::{Epilogue, Tile, run};
+use super::map::{FeatureMap, memory};
 use super::matmul::matmul;
 use super::packed::{NEAR_ROWS, Packed};
 use super::parallel::{Shared, for_each, threads};
 use super::prefetch::{Fetch, LINE};
-use super::simd::{Isa, fence};
+use super::shape::Filters;
+use super::simd::{Isa, MR, fence};
 use super::winograd::Winograd;
 
 /// What a convolution does besides, while its results are at hand.
@@ -38,18 +40,6 @@ pub fn split(x: &FeatureMap, options: Options) -> Option<FeatureMap> {
         }
         _ => None,
     }
-}
-
-/// A convolution's filters, as [output, input, kernel, kernel], and its shape.
-#[derive(Debug, Clone, Copy)]
-pub struct Filters<'a> {
-    pub weight: &'a [f32],
-    /// One value an output channel, or none.
-    pub bias: &'a [f32],
-    pub input: usize,
-    pub output: usize,
-    pub kernel: usize,
-    pub stride: usize,
 }
 
 /// What a layer may use.

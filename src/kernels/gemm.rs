@@ -6,17 +6,15 @@
 
 use std::ptr::null;
 
-use super::map::{Buffer, FeatureMap, LARGE};
+use super::buffer::Buffer;
+use super::map::{FeatureMap, LARGE};
 use super::packed::Panels;
 use super::prefetch::{After, Fetch, Lines};
 #[cfg(target_arch = "aarch64")]
 use super::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};
-use super::simd::{Isa, Portable, Simd};
-
-/// Rows of a tile.
-pub(super) const MR: usize = 6;
+use super::simd::{Isa, MR, Portable, Simd};
 
 /// What happens to a tile's sums.
 #[derive(Clone, Copy)]

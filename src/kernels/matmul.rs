@@ -2,12 +2,12 @@
 
 use std::ptr::null;
 
-use super::gemm::{Epilogue, MR, block};
+use super::gemm::{Epilogue, block};
 use super::map::FeatureMap;
 use super::packed::{NEAR_ROWS, Packed, Panels};
 use super::parallel::{Shared, for_each, threads};
 use super::prefetch::After;
-use super::simd::fence;
+use super::simd::{MR, fence};
 
 /// How a product is cut: rows of a task, values of k at a time, panels of a task.
 struct Blocking {

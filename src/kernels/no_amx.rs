@@ -1,8 +1,8 @@
 //! `amx` for processors that have none: types without values, so nothing here is ever called.
 
-use super::conv::Filters;
 use super::gemm::Epilogue;
 use super::map::FeatureMap;
+use super::shape::Filters;
 
 pub(super) const SIDE: usize = 32;
 pub(super) const STEP: usize = 32;

@@ -6,6 +6,9 @@ use std::arch::aarch64::*;
 use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
+/// Rows of a tile.
+pub(super) const MR: usize = 6;
+
 /// Instruction sets that the kernels are written for, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {

@@ -8,19 +8,17 @@ use std::ptr::null;
 use rayon::prelude::*;
 
 use super::amx;
-use super::conv::{Filters, Options};
-use super::gemm::{Epilogue, MR, Tile, run};
-use super::map::{Buffer, FeatureMap, Workspace, channel_stride, with_scratch};
+use super::buffer::{Buffer, channel_stride, with_scratch};
+use super::conv::Options;
+use super::gemm::{Epilogue, Tile, run};
+use super::map::{FeatureMap, Workspace};
 use super::packed::Packed;
 use super::parallel::{Shared, for_each};
 use super::prefetch::Lines;
 use super::resize::max_pool_row;
-use super::simd::Isa;
+use super::shape::{CHANNELS, Filters, KERNEL, STRIDE, VALUES};
+use super::simd::{Isa, MR};
 
-pub(super) const KERNEL: usize = 7;
-pub(super) const STRIDE: usize = 2;
-pub(super) const CHANNELS: usize = 3;
-pub(super) const VALUES: usize = KERNEL * CHANNELS;
 /// Pixels of zeros around the image.
 pub const BORDER: usize = KERNEL / 2;
 /// Rows of the convolution that are kept, and of the result that a task makes: the last row of the task before is made again.

@@ -7,7 +7,7 @@ use apalis::prelude::*;
 use futures_util::FutureExt;
 
 use super::DocumentJob;
-use super::worker::Context;
+use super::context::Context;
 use crate::database::{self, is_away};
 use crate::documents::{self, JobLease};
 use crate::pipeline::{JobError, Processed};

@@ -1,19 +1,23 @@
 //! All that knows apalis: the job type, the schema and the worker. Jobs are enqueued by a trigger (migrations/0002_queue.sql).
 
 mod admin;
+mod backend;
+mod context;
 mod handle;
 mod health;
 mod job;
 mod presence;
 mod reaper;
+mod supervisor;
 mod wakes;
 mod webhooks;
 mod worker;
 
 pub use admin::{AttemptRow, JobFilter, JobRow, Retention, WorkerRow, attempts, jobs, pause, prune, resume, workers};
+pub use context::WorkerSettings;
 pub use health::{QueueHealth, Standing, health, position, standings};
 pub use job::{DocumentJob, WebhookJob};
-pub use worker::{WorkerSettings, work};
+pub use worker::work;
 
 use std::time::Duration;
 

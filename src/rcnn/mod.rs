@@ -30,6 +30,7 @@ mod cuda;
 mod device;
 mod error;
 mod fpn;
+mod gpu_info;
 pub mod image_input;
 mod layers;
 pub mod mask;

@@ -10,10 +10,11 @@ use super::plan::{Plan, Shape};
 use super::split::{Packed, copy, split};
 use super::strip::Strip;
 use super::tile::{Bf16Layout, Rows, SIDE, STEP, Sums, Tiles, multiply};
-use crate::kernels::conv::Filters;
+use crate::kernels::buffer::with_scratch;
 use crate::kernels::gemm::Epilogue;
-use crate::kernels::map::{FeatureMap, with_scratch};
+use crate::kernels::map::FeatureMap;
 use crate::kernels::parallel::{Shared, for_each};
+use crate::kernels::shape::Filters;
 use crate::kernels::simd::fence;
 
 pub(in crate::kernels) struct Conv {
@@ -229,7 +230,8 @@ fn steps(kernel: usize, blocks: usize) -> impl Iterator<Item = (usize, usize, us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::map::{Buffer, Workspace};
+    use crate::kernels::buffer::Buffer;
+    use crate::kernels::map::Workspace;
 
     fn filled(mut map: FeatureMap, seed: u32) -> FeatureMap {
         let mut state = seed;

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::tile::{Bf16Layout, SIDE, STEP, TILE};
-use crate::kernels::map::{Buffer, channel_stride};
+use crate::kernels::buffer::{Buffer, channel_stride};
 
 /// Bytes of what is nearest in a step, which is followed by what is left.
 pub(super) const LINE: usize = STEP * size_of::<u16>();

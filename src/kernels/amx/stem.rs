@@ -7,7 +7,7 @@ use super::split::{Packed, nearest_of, split_line};
 use super::strip::write;
 use super::tile::{Bf16Layout, Rows, SIDE, STEP, Sums, Tiles, multiply};
 use crate::kernels::gemm::Epilogue;
-use crate::kernels::stem::{CHANNELS, KERNEL, STRIDE, VALUES};
+use crate::kernels::shape::{CHANNELS, KERNEL, STRIDE, VALUES};
 
 /// Lines of the image that a row of the result needs.
 const LINES: usize = KERNEL;

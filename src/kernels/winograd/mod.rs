@@ -11,8 +11,9 @@ mod transform;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use super::buffer::{Buffer, with_scratch};
 use super::gemm::{Epilogue, block};
-use super::map::{Buffer, FeatureMap, with_scratch};
+use super::map::FeatureMap;
 use super::packed::{Packed, Panels};
 use super::parallel::{Shared, for_each};
 use super::prefetch::After;

@@ -1,13 +1,14 @@
 //! An NVIDIA GPU, by its driver and cuBLASLt, which are loaded when a model asks for them: a program with this in it starts without either.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CString, c_void};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::{result as driver, sys};
 use rayon::prelude::*;
 
+use super::error::error;
 use super::matmul::Matmul;
 use super::runtime::{Aligned, Product, Runtime};
 use crate::rcnn::{Error, GpuInfo, Result};
@@ -50,14 +51,6 @@ struct Staging {
 unsafe impl Send for Gpu {}
 // SAFETY: as for `Send`.
 unsafe impl Sync for Gpu {}
-
-pub(super) fn error(what: &str, e: driver::DriverError) -> Error {
-    if e.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
-        return Error::GpuMemory;
-    }
-    let text = e.error_string().map(CStr::to_string_lossy).unwrap_or_default();
-    Error::Gpu(format!("{what}: {text} ({:?})", e.0))
-}
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
