@@ -12,8 +12,10 @@ test: setup
 	DOCREADER_ISA=avx512 cargo test --locked --test rcnn fidelity
 	DOCREADER_ISA=avx2 cargo test --locked --test rcnn fidelity
 
-# Formatting, lints, the documentation's lines, and whether .sqlx fits the queries and docs/schema.sql the migrations.
+# Circles between files and files that are too long, formatting, the documentation's lines, lints, and whether .sqlx fits
+# the queries and docs/schema.sql the migrations.
 lint: setup
+	scripts/check-house.py
 	scripts/install-sqlx-cli.sh
 	cargo fmt --check
 	scripts/check-docs.py

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
@@ -64,12 +65,12 @@ impl Guarded {
 pub fn die_with_parent(command: &mut Command, signal: Signal) {
     command.process_group(0);
     let parent = nix::unistd::getpid();
-    // SAFETY: between fork and exec only prctl and getppid are called, which are async-signal-safe.
+    // SAFETY: between fork and exec only prctl and getppid are called, which are async-signal-safe, and nothing is allocated.
     unsafe {
         command.pre_exec(move || {
             set_pdeathsig(signal)?;
             if getppid() != parent {
-                return Err(std::io::Error::other("the parent has gone"));
+                return Err(Errno::ESRCH.into());
             }
             Ok(())
         });

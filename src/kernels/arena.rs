@@ -15,8 +15,9 @@ pub(super) struct Arena {
     free: Mutex<Vec<Range<usize>>>,
 }
 
-// SAFETY: a range is handed out once until it is given back.
+// SAFETY: the mapping belongs to no thread.
 unsafe impl Send for Arena {}
+// SAFETY: the free list is behind a lock, and hands out a range once until it is given back.
 unsafe impl Sync for Arena {}
 
 impl Arena {
@@ -25,7 +26,7 @@ impl Arena {
         let (access, flags) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
         let bytes = VALUES * size_of::<f32>();
-        // SAFETY: a new mapping that nobody else knows of.
+        // SAFETY: a new mapping, at an address that the system chooses, replaces no other.
         let data = unsafe { libc::mmap(std::ptr::null_mut(), bytes, access, flags, -1, 0) };
         if data == libc::MAP_FAILED {
             return None;
@@ -77,7 +78,7 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        // SAFETY: mapped with this length; nobody has a range any more.
+        // SAFETY: mapped with this length; maps hold the arena, so that none has a range any more.
         unsafe { libc::munmap(self.data.cast(), VALUES * size_of::<f32>()) };
     }
 }

@@ -1,13 +1,15 @@
 //! Convolutions as matrix products: 1 × 1 and fully connected layers read a map as the matrix that it is, others reach its pixels by pointers.
 
 use super::amx;
-use super::gemm::{Epilogue, MR, Tile, run};
-use super::map::{Buffer, FeatureMap, memory};
+use super::buffer::Buffer;
+use super::gemm::{Epilogue, Tile, run};
+use super::map::{FeatureMap, memory};
 use super::matmul::matmul;
 use super::packed::{NEAR_ROWS, Packed};
 use super::parallel::{Shared, for_each, threads};
 use super::prefetch::{Fetch, LINE};
-use super::simd::{Isa, fence};
+use super::shape::Filters;
+use super::simd::{Isa, MR, fence};
 use super::winograd::Winograd;
 
 /// What a convolution does besides, while its results are at hand.
@@ -38,18 +40,6 @@ pub fn split(x: &FeatureMap, options: Options) -> Option<FeatureMap> {
         }
         _ => None,
     }
-}
-
-/// A convolution's filters, as [output, input, kernel, kernel], and its shape.
-#[derive(Debug, Clone, Copy)]
-pub struct Filters<'a> {
-    pub weight: &'a [f32],
-    /// One value an output channel, or none.
-    pub bias: &'a [f32],
-    pub input: usize,
-    pub output: usize,
-    pub kernel: usize,
-    pub stride: usize,
 }
 
 /// What a layer may use.
@@ -88,12 +78,13 @@ enum Weights {
 
 impl Conv {
     /// # Panics
-    /// If the filters' lengths are not those of their shape.
+    /// If the filters' lengths are not those of their shape, or kernel or stride is none.
     pub fn new(options: Options, filters: &Filters<'_>) -> Self {
         let isa = options.isa.assert_available();
         let Filters { weight, bias, input, output, kernel, stride } = *filters;
         assert_eq!(weight.len(), output * input * kernel * kernel);
         assert!(bias.len() == output || bias.is_empty());
+        assert!(kernel > 0 && stride > 0);
         let taps = kernel * kernel;
         let weights = match isa {
             Isa::Amx if kernel <= 3 && amx::pays(input, output) => {
@@ -200,8 +191,8 @@ impl Conv {
                     let fetch = if tap == 0 { fetch.and_strips(strips.clone(), share.clone()) } else { fetch };
                     let tail = tail.at_column(column).part(tap == 0, end == taps);
                     for (row, count, table) in &tiles {
-                        // SAFETY: pointers are good for a pixel's channels, the panel has `taps * input` rows, and the rows of C are this
-                        // task's alone.
+                        // SAFETY: pointers are good for a pixel's channels, the panel has `taps * input` rows, the bias all columns, and the
+                        // rows of C are this task's alone.
                         unsafe {
                             let (a, b) = (table[tap * count..].as_ptr(), packed.row(panel, at));
                             let c = target.get().add(row * ldc + column);

@@ -5,6 +5,8 @@
 pub fn vectorized<T>(f: impl FnOnce() -> T) -> T {
     #[cfg(target_arch = "x86_64")]
     {
+        /// # Safety
+        /// The processor has AVX2 and FMA.
         #[target_feature(enable = "avx2,fma")]
         fn avx2<T>(f: impl FnOnce() -> T) -> T {
             f()
@@ -19,18 +21,25 @@ pub fn vectorized<T>(f: impl FnOnce() -> T) -> T {
 
 /// Calls a function that is generic over `Simd` for the vectors of an instruction set, compiled for these:
 /// `for_vectors!(isa, f(value: its type, …))`, or `f[N, …](…)` if it is generic over numbers besides.
-/// Who calls it sees to what the function demands, and that the processor has the instruction set.
+///
+/// # Safety
+/// The caller sees to what the function demands, and that the processor has the instruction set.
 macro_rules! for_vectors {
     ($isa:expr, $f:ident$([$($n:literal),*])?($($value:ident: $type:ty),* $(,)?)) => {{
+        /// # Safety
+        /// As for the macro.
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx512f")]
         unsafe fn avx512($($value: $type),*) {
-            // SAFETY: as who calls the macro has seen, here and below.
+            // SAFETY: the macro's caller sees to what the function demands.
             unsafe { $f::<$crate::kernels::simd::Avx512 $($(, $n)*)?>($($value),*) }
         }
+        /// # Safety
+        /// As for the macro.
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
         unsafe fn avx2($($value: $type),*) {
+            // SAFETY: the macro's caller sees to what the function demands.
             unsafe { $f::<$crate::kernels::simd::Avx2 $($(, $n)*)?>($($value),*) }
         }
         match $isa {

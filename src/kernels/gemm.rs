@@ -6,17 +6,15 @@
 
 use std::ptr::null;
 
-use super::map::{Buffer, FeatureMap, LARGE};
+use super::buffer::Buffer;
+use super::map::{FeatureMap, LARGE};
 use super::packed::Panels;
 use super::prefetch::{After, Fetch, Lines};
 #[cfg(target_arch = "aarch64")]
 use super::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512};
-use super::simd::{Isa, Portable, Simd};
-
-/// Rows of a tile.
-pub(super) const MR: usize = 6;
+use super::simd::{Isa, MR, Portable, Simd};
 
 /// What happens to a tile's sums.
 #[derive(Clone, Copy)]
@@ -30,8 +28,9 @@ pub(super) struct Epilogue {
     pub stream: bool,
 }
 
-// SAFETY: its pointers are only read, by kernels whose callers vouch for them.
+// SAFETY: its pointer is only read, by kernels whose callers vouch for it.
 unsafe impl Send for Epilogue {}
+// SAFETY: nothing is written through its pointer.
 unsafe impl Sync for Epilogue {}
 
 impl Epilogue {
@@ -53,7 +52,7 @@ impl Epilogue {
     /// The processor has `S`; `at`, and the bias from `column` on, are good for a vector, `at` aligned to it if `stream`.
     #[inline(always)]
     pub unsafe fn write<S: Simd>(self, mut sum: S::V, column: usize, at: *mut f32) {
-        // SAFETY: as above.
+        // SAFETY: the caller vouches for the vector, of the bias and of C.
         unsafe {
             if !self.bias.is_null() {
                 sum = S::add(sum, S::load(self.bias.add(column)));
@@ -99,6 +98,9 @@ pub(super) struct Tile {
 }
 
 /// Adds to the sums what one row of B brings.
+///
+/// # Safety
+/// The processor has `S`, each row is good for a value at `k`, and `b` for `V` vectors.
 #[inline(always)]
 unsafe fn step<S: Simd, const M: usize, const V: usize>(
     sums: &mut [[S::V; V]; M],
@@ -106,7 +108,7 @@ unsafe fn step<S: Simd, const M: usize, const V: usize>(
     k: usize,
     b: *const f32,
 ) {
-    // SAFETY: as for `tile_body`, which this is a part of.
+    // SAFETY: the caller vouches for the pointers and the instruction set.
     unsafe {
         let values: [S::V; V] = std::array::from_fn(|v| S::load(b.add(v * S::LANES)));
         for (row, sums) in rows.iter().zip(sums) {
@@ -118,10 +120,12 @@ unsafe fn step<S: Simd, const M: usize, const V: usize>(
     }
 }
 
+/// # Safety
+/// As for [`run`], with `M` rows and `V` vectors; `WIDTH` is the panel's.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "see below")]
 unsafe fn tile_body<S: Simd, const M: usize, const V: usize, const WIDTH: usize>(tile: Tile, tail: Epilogue) {
-    // SAFETY: the caller of `run` vouches for the pointers and the instruction set.
+    // SAFETY: the caller vouches for the pointers and the instruction set.
     unsafe {
         let Tile { taps, k: words, a, mut b, c, ldc, fetch } = tile;
         if tail.add {
@@ -162,25 +166,36 @@ unsafe fn tile_body<S: Simd, const M: usize, const V: usize, const WIDTH: usize>
     }
 }
 
+/// # Safety
+/// As for [`run`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn tile_avx512<const M: usize, const V: usize>(tile: Tile, tail: Epilogue) {
-    // SAFETY: as for `run`, here and below.
+    // SAFETY: the caller vouches for the tile, and has AVX-512.
     unsafe { tile_body::<Avx512, M, V, 64>(tile, tail) }
 }
 
+/// # Safety
+/// As for [`run`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn tile_avx2<const M: usize, const V: usize>(tile: Tile, tail: Epilogue) {
+    // SAFETY: the caller vouches for the tile, and has AVX2 and FMA.
     unsafe { tile_body::<Avx2, M, V, 16>(tile, tail) }
 }
 
+/// # Safety
+/// As for [`run`].
 #[cfg(target_arch = "aarch64")]
 unsafe fn tile_neon<const M: usize, const V: usize>(tile: Tile, tail: Epilogue) {
+    // SAFETY: the caller vouches for the tile; every 64-bit ARM has NEON.
     unsafe { tile_body::<Neon, M, V, 16>(tile, tail) }
 }
 
+/// # Safety
+/// As for [`run`].
 unsafe fn tile_portable<const M: usize, const V: usize>(tile: Tile, tail: Epilogue) {
+    // SAFETY: the caller vouches for the tile; plain code needs no instruction set.
     unsafe { tile_body::<Portable, M, V, 8>(tile, tail) }
 }
 
@@ -192,6 +207,7 @@ pub(super) unsafe fn run(isa: Isa, rows: usize, columns: usize, tile: Tile, tail
     macro_rules! each_row {
         ($kernel:ident, $($row:literal)*; $vectors:literal) => {
             match rows {
+                // SAFETY: the caller vouches for the tile, which has these rows and vectors, and has `isa`.
                 $($row => unsafe { $kernel::<$row, $vectors>(tile, tail) },)*
                 _ => unreachable!("a tile of {rows} rows"),
             }
@@ -237,10 +253,11 @@ pub(super) unsafe fn block(
         let next = if panel < first + count - 1 { b.row(panel + 1, k0) } else { after.b };
         let fetch = Fetch::panel(&b, k, next).and_rows(after, (rows, k), (panel - first, count), (lda, ldc), column);
         for row in (0..rows).step_by(MR) {
-            // SAFETY: the caller vouches for the rows; unused pointers are not read.
+            // SAFETY: the caller vouches for the rows, the panel has rows `k0..k1`, and the table's pointers beyond the tile's rows are not read.
             unsafe {
                 let table: [*const f32; MR] = std::array::from_fn(|r| a.wrapping_add((row + r) * lda + k0));
-                let c = c.add(row * ldc + column);
+                // `c` itself may lie before what is written: a product of some panels only.
+                let c = c.wrapping_add(row * ldc + column);
                 let tile = Tile { taps: 1, k, a: table.as_ptr(), b: b.row(panel, k0), c, ldc, fetch: fetch.of(row) };
                 let bias = if tail.bias.is_null() { null() } else { tail.bias.add(column) };
                 run(b.isa, MR.min(rows - row), b.columns(panel), tile, Epilogue { bias, ..tail });

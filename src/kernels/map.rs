@@ -1,23 +1,12 @@
 //! Feature maps, channels last, in memory that is used again.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::cell::RefCell;
-use std::ops::{Deref, DerefMut, Range};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::amx::{self, Bf16Layout};
 use super::arena::Arena;
-use super::parallel::{Shared, for_each};
-
-const CHANNEL_ALIGN: usize = 16;
-const CACHE_LINE: usize = 64;
-const HUGE_PAGE: usize = 2 << 20;
-
-/// As how many values so many channels of a pixel lie in memory: the next multiple of the widest vector.
-pub fn channel_stride(channels: usize) -> usize {
-    channels.next_multiple_of(CHANNEL_ALIGN)
-}
+use super::buffer::{Buffer, FITS, channel_stride};
 
 fn stride(form: Option<Bf16Layout>, channels: usize) -> usize {
     form.map_or(channel_stride(channels), |form| amx::pixel(form, channels) / size_of::<f32>())
@@ -25,118 +14,11 @@ fn stride(form: Option<Bf16Layout>, channels: usize) -> usize {
 
 /// Values that a map of so many pixels takes in memory: of split ones the last tile reads beyond them.
 pub(super) fn memory(form: Option<Bf16Layout>, pixels: usize, channels: usize) -> usize {
-    (pixels + form.map_or(0, |_| amx::SIDE)) * stride(form, channels)
-}
-
-/// f32 values, at the start of a cache line, of huge pages where that pays.
-pub(super) struct Buffer {
-    data: *mut f32,
-    len: usize,
-}
-
-// SAFETY: it owns its memory like a Vec.
-unsafe impl Send for Buffer {}
-unsafe impl Sync for Buffer {}
-
-impl Buffer {
-    pub fn zeroed(len: usize) -> Self {
-        let data = Self::reserve(len);
-        // SAFETY: so many values were allocated, and zero bytes are f32 values.
-        unsafe { data.write_bytes(0, len) };
-        Self { data, len }
-    }
-
-    /// Calls `fill` for every chunk of so many zeros; by all threads, since most of the time goes into memory that nobody had before.
-    pub fn of_chunks(len: usize, chunk: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
-        let data = Self::reserve(len);
-        let target = Shared::to(data);
-        for_each(len.div_ceil(chunk), |i| {
-            let (data, count) = (target.at(i * chunk).get(), chunk.min(len - i * chunk));
-            // SAFETY: so many values were allocated, of which this chunk is this task's alone; zero bytes are f32 values.
-            let values = unsafe {
-                data.write_bytes(0, count);
-                std::slice::from_raw_parts_mut(data, count)
-            };
-            fill(i, values);
-        });
-        Self { data, len }
-    }
-
-    /// Memory for so many values, which nobody has written yet.
-    fn reserve(len: usize) -> *mut f32 {
-        let layout = Self::layout(len);
-        // SAFETY: the layout is not empty.
-        let data = unsafe { alloc(layout) }.cast::<f32>();
-        if data.is_null() {
-            handle_alloc_error(layout);
-        }
-        #[cfg(target_os = "linux")]
-        if layout.align() == HUGE_PAGE {
-            // SAFETY: the range is ours; the advice changes no content, and may be refused.
-            unsafe { libc::madvise(data.cast(), layout.size(), libc::MADV_HUGEPAGE) };
-        }
-        data
-    }
-
-    /// One value a channel, and zeros up to the stride.
-    pub fn of_channels(channels: usize, values: &[f32]) -> Self {
-        let mut buffer = Self::zeroed(channel_stride(channels));
-        buffer[..values.len()].copy_from_slice(values);
-        buffer
-    }
-
-    fn layout(len: usize) -> Layout {
-        let bytes = len.max(1) * size_of::<f32>();
-        let align = if bytes >= 2 * HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE };
-        Layout::from_size_align(bytes, align).expect("a size that memory can have")
-    }
-}
-
-impl Default for Buffer {
-    fn default() -> Self {
-        Self::zeroed(0)
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        // SAFETY: allocated with this layout.
-        unsafe { dealloc(self.data.cast(), Self::layout(self.len)) }
-    }
-}
-
-impl Deref for Buffer {
-    type Target = [f32];
-    fn deref(&self) -> &[f32] {
-        // SAFETY: `len` initialised values that we own.
-        unsafe { std::slice::from_raw_parts(self.data, self.len) }
-    }
-}
-
-impl DerefMut for Buffer {
-    fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above.
-        unsafe { std::slice::from_raw_parts_mut(self.data, self.len) }
-    }
+    (pixels + form.map_or(0, |_| amx::SIDE)).checked_mul(stride(form, channels)).expect(FITS)
 }
 
 /// Results of more bytes go past the caches.
 pub(super) const LARGE: usize = 16 << 20;
-
-thread_local! {
-    static SCRATCH: RefCell<Buffer> = RefCell::new(Buffer::zeroed(0));
-}
-
-/// Calls `f` with the thread's scratch buffer, which has at least so many values, left over from whatever used it last.
-pub(super) fn with_scratch<T>(len: usize, f: impl FnOnce(&mut Buffer) -> T) -> T {
-    let mut scratch = SCRATCH.take();
-    if scratch.len() < len {
-        scratch = Buffer::zeroed(len);
-    }
-    let result = f(&mut scratch);
-    SCRATCH.set(scratch);
-    result
-}
 
 /// Where maps come from and go back to. Clones share it.
 #[derive(Clone)]
@@ -171,7 +53,9 @@ impl Workspace {
         (count, height, width): (usize, usize, usize),
         channels: usize,
     ) -> FeatureMap {
-        let len = memory(form, count * height * width, channels);
+        // A product that wraps would be memory for fewer pixels than kernels write.
+        let pixels = count.checked_mul(height).and_then(|rows| rows.checked_mul(width)).expect(FITS);
+        let len = memory(form, pixels, channels);
         let range = self.0.arena.as_ref().and_then(|arena| arena.take(len));
         let memory = range.map_or_else(|| Memory::Own(Buffer::zeroed(len)), Memory::Arena);
         FeatureMap { count, height, width, channels, stride: stride(form, channels), form, memory, pool: self.clone() }
@@ -245,7 +129,7 @@ impl FeatureMap {
     pub fn values(&self) -> usize {
         match &self.memory {
             Memory::Arena(range) => range.len(),
-            Memory::Own(buffer) => buffer.len,
+            Memory::Own(buffer) => buffer.len(),
         }
     }
 
@@ -274,14 +158,23 @@ impl FeatureMap {
     }
 
     pub(super) fn words_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above.
+        // SAFETY: as for `words`; they are borrowed as a whole.
         unsafe { std::slice::from_raw_parts_mut(self.address(), self.pixels() * self.stride) }
+    }
+
+    /// The memory from this value on, which unlike a slice's pointer is good for what a last tile reads behind the pixels of a split map.
+    ///
+    /// # Panics
+    /// If there is no such value.
+    pub(super) fn pointer(&self, at: usize) -> *const f32 {
+        assert!(at <= self.pixels() * self.stride);
+        self.address().wrapping_add(at)
     }
 
     fn address(&self) -> *mut f32 {
         match (&self.memory, &self.pool.0.arena) {
             (Memory::Arena(range), Some(arena)) => arena.address(range),
-            (Memory::Own(buffer), _) => buffer.data,
+            (Memory::Own(buffer), _) => buffer.address(),
             (Memory::Arena(_), None) => unreachable!("a range of no arena"),
         }
     }

@@ -2,12 +2,12 @@
 
 use std::ptr::null;
 
-use super::gemm::{Epilogue, MR, block};
+use super::gemm::{Epilogue, block};
 use super::map::FeatureMap;
 use super::packed::{NEAR_ROWS, Packed, Panels};
 use super::parallel::{Shared, for_each, threads};
 use super::prefetch::After;
-use super::simd::fence;
+use super::simd::{MR, fence};
 
 /// How a product is cut: rows of a task, values of k at a time, panels of a task.
 struct Blocking {
@@ -42,13 +42,13 @@ impl Blocking {
 
 /// `out = x * packed`, pixels as rows.
 pub(super) fn matmul(x: &FeatureMap, packed: &Packed, out: &mut FeatureMap, tail: Epilogue) {
-    let (rows, lda, ldc) = (x.pixels(), x.stride, out.stride);
+    let (rows, out_rows, lda, ldc) = (x.pixels(), out.pixels(), x.stride, out.stride);
     let packed = packed.panels();
     let blocking = Blocking::of(rows, &packed);
     let stream = tail.stream;
     let across = packed.count().div_ceil(blocking.panels);
     let (source, target) = (x.data(), Shared::new(out.data_mut()));
-    assert!(lda >= packed.k && ldc >= packed.n);
+    assert!(lda >= packed.k && ldc >= packed.n && out_rows == rows);
     for_each(rows.div_ceil(blocking.rows) * across, |task| {
         let (row, panel) = (task / across * blocking.rows, task % across * blocking.panels);
         let count = blocking.rows.min(rows - row);

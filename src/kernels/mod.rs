@@ -11,6 +11,7 @@ mod amx;
 #[path = "no_amx.rs"]
 mod amx;
 mod arena;
+mod buffer;
 mod conv;
 mod dispatch;
 mod gemm;
@@ -22,15 +23,18 @@ mod peak;
 mod prefetch;
 mod resize;
 mod roi_align;
+mod shape;
 mod simd;
 mod stem;
 mod winograd;
 
-pub use conv::{Conv, Filters, Linear, Options, PostOps, split};
+pub use buffer::channel_stride;
+pub use conv::{Conv, Linear, Options, PostOps, split};
 pub use dispatch::vectorized;
-pub use map::{FeatureMap, Workspace, channel_stride};
+pub use map::{FeatureMap, Workspace};
 pub use peak::peak;
 pub use resize::{add_upsampled, subsample};
 pub use roi_align::{RoiAlign, roi_align, roi_align_rows};
+pub use shape::Filters;
 pub use simd::Isa;
 pub use stem::{Image, Stem};

@@ -1,8 +1,8 @@
 //! `amx` for processors that have none: types without values, so nothing here is ever called.
 
-use super::conv::Filters;
 use super::gemm::Epilogue;
 use super::map::FeatureMap;
+use super::shape::Filters;
 
 pub(super) const SIDE: usize = 32;
 pub(super) const STEP: usize = 32;
@@ -18,6 +18,8 @@ pub(super) fn pays(_: usize, _: usize) -> bool {
     false
 }
 
+/// # Safety
+/// As for AMX's.
 pub(super) unsafe fn chains(_: usize) {}
 
 pub(super) fn pixel(form: Bf16Layout, _: usize) -> usize {
@@ -65,10 +67,14 @@ impl Stem {
         match *self {}
     }
 
+    /// # Safety
+    /// As for AMX's.
     pub unsafe fn split(&self, _: &[f32], _: usize, _: usize, _: *mut u8) {
         match *self {}
     }
 
+    /// # Safety
+    /// As for AMX's.
     pub unsafe fn row(&self, _: *const u8, _: usize, _: (*mut f32, usize), _: Epilogue) {
         match *self {}
     }

@@ -2,7 +2,7 @@
 
 use std::ptr::null;
 
-use super::map::{Buffer, channel_stride};
+use super::buffer::{Buffer, channel_stride};
 use super::simd::Isa;
 
 /// Rows of a narrow panel that stay in a first level cache of 32 KiB while A's pass by.

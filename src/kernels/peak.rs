@@ -15,7 +15,7 @@ pub fn peak(isa: Isa) -> f64 {
     let isa = isa.assert_available();
     if isa == Isa::Amx {
         let pairs = STEPS / 20 * amx::SIDE * amx::SIDE * amx::STEP;
-        // SAFETY: the processor has it, here and below.
+        // SAFETY: the processor has AMX.
         return pairs as f64 / fastest(|| unsafe { amx::chains(STEPS / 20) });
     }
     let lanes = match isa {
@@ -24,6 +24,7 @@ pub fn peak(isa: Isa) -> f64 {
         Isa::Neon => 4,
     };
     let pairs = chains_of(lanes) * STEPS * lanes;
+    // SAFETY: the processor has the instruction set.
     pairs as f64 / fastest(|| unsafe { for_vectors!(isa, chains()) })
 }
 
@@ -42,12 +43,16 @@ const fn chains_of(lanes: usize) -> usize {
     if lanes == 8 { 12 } else { 20 }
 }
 
+/// # Safety
+/// The processor has `S`.
 #[inline(always)]
 unsafe fn chains<S: Simd>() {
     // SAFETY: the caller has the instruction set.
     unsafe { if chains_of(S::LANES) == 12 { so_many::<S, 12>() } else { so_many::<S, 20>() } }
 }
 
+/// # Safety
+/// The processor has `S`.
 #[inline(always)]
 unsafe fn so_many<S: Simd, const CHAINS: usize>() {
     // SAFETY: the caller has the instruction set.

@@ -4,8 +4,8 @@
 use std::ops::Range;
 use std::ptr::null;
 
-use super::gemm::MR;
 use super::packed::Panels;
+use super::simd::MR;
 
 /// Values of a cache line.
 pub(super) const LINE: usize = 16;

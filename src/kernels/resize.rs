@@ -9,17 +9,17 @@ use super::simd::{Isa, Simd};
 /// A row of max-pooling with 3 × 3 at stride 2, of the three rows that it covers; at an edge a row may come twice. Pixels are `stride` values.
 pub(super) fn max_pool_row(isa: Isa, rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
     assert!(stride.is_multiple_of(16) && rows.iter().all(|row| row.len() == rows[0].len()));
-    assert!(!rows[0].is_empty() && out.len() / stride == (rows[0].len() / stride).div_ceil(2));
-    // SAFETY: the lengths fit, and who names an instruction set has seen that it is there.
-    unsafe { for_vectors!(isa, largest_body(rows: [&[f32]; 3], stride: usize, out: &mut [f32])) }
+    assert!(rows[0].len() >= stride && out.len() / stride == (rows[0].len() / stride).div_ceil(2));
+    // SAFETY: the lengths fit, and layers assert that their instruction set is there.
+    unsafe { for_vectors!(isa, max_pool_body(rows: [&[f32]; 3], stride: usize, out: &mut [f32])) }
 }
 
 /// # Safety
-/// The processor has `S`, and the lengths are as `largest` wants them.
+/// The processor has `S`, and the lengths are as [`max_pool_row`] asserts.
 #[inline(always)]
-unsafe fn largest_body<S: Simd>(rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
+unsafe fn max_pool_body<S: Simd>(rows: [&[f32]; 3], stride: usize, out: &mut [f32]) {
     let last = rows[0].len() / stride - 1;
-    // SAFETY: columns are at most the last one, and vectors lie within the stride.
+    // SAFETY: columns are at most the last one, and vectors lie within the stride, a multiple of their length.
     unsafe {
         for c in (0..stride).step_by(S::LANES) {
             let column = |x: usize| {

@@ -127,7 +127,7 @@ impl RoiAlign {
 fn weigh(isa: Isa, data: &[f32], pixels: &[(usize, f32)], out: &mut [f32]) {
     let furthest = pixels.iter().map(|&(at, _)| at).max().unwrap_or_default();
     assert!(data.len() >= out.len() && furthest <= data.len() - out.len());
-    // SAFETY: each pixel has as many values as `out`, and who names an instruction set has seen that it is there.
+    // SAFETY: each pixel has as many values as `out`, and `isa` is the processor's best or one that `roi_align` has asserted.
     unsafe { for_vectors!(isa, weigh_body(data: &[f32], pixels: &[(usize, f32)], out: &mut [f32])) }
 }
 
@@ -135,7 +135,7 @@ fn weigh(isa: Isa, data: &[f32], pixels: &[(usize, f32)], out: &mut [f32]) {
 /// The processor has `S`; pixels have as many values as `out`.
 #[inline(always)]
 unsafe fn weigh_body<S: Simd>(data: &[f32], pixels: &[(usize, f32)], out: &mut [f32]) {
-    // SAFETY: as above.
+    // SAFETY: the vectors lie within `out`, and so within each pixel.
     unsafe {
         let mut c = 0;
         while c + 4 * S::LANES <= out.len() {
@@ -153,10 +153,10 @@ unsafe fn weigh_body<S: Simd>(data: &[f32], pixels: &[(usize, f32)], out: &mut [
 }
 
 /// # Safety
-/// As for `weigh_body`, with `N` vectors.
+/// The processor has `S`; each pixel from `data` on, and `out`, are good for `N` vectors.
 #[inline(always)]
 unsafe fn weigh_vectors<S: Simd, const N: usize>(data: *const f32, pixels: &[(usize, f32)], out: *mut f32) {
-    // SAFETY: as above.
+    // SAFETY: the caller vouches for `N` vectors of each pixel and of `out`.
     unsafe {
         let mut sums = [S::splat(0.0); N];
         for &(at, weight) in pixels {

@@ -6,6 +6,9 @@ use std::arch::aarch64::*;
 use std::arch::x86_64::*;
 use std::sync::LazyLock;
 
+/// Rows of a tile.
+pub(super) const MR: usize = 6;
+
 /// Instruction sets that the kernels are written for, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
@@ -110,9 +113,6 @@ pub(super) fn fence() {
 }
 
 /// Operations on a vector. Functions that are generic over it are inlined into callers that enable its instruction set.
-///
-/// # Safety
-/// The processor must have the instruction set, and pointers must be good for `LANES` values.
 pub(super) trait Simd: Copy + 'static {
     type V: Copy;
     const LANES: usize;
@@ -121,19 +121,43 @@ pub(super) trait Simd: Copy + 'static {
     const UNROLL: usize = 4;
     /// Whether a tile fetches rows of A further on besides.
     const FETCHES_ROWS: bool = false;
+    /// # Safety
+    /// The processor has the instruction set.
     unsafe fn splat(x: f32) -> Self::V;
+    /// # Safety
+    /// The processor has the instruction set, and `p` is good for reads of `LANES` values.
     unsafe fn load(p: *const f32) -> Self::V;
+    /// # Safety
+    /// The processor has the instruction set, and `p` is good for writes of `LANES` values.
     unsafe fn store(p: *mut f32, v: Self::V);
-    /// Past the cache; `p` is aligned to the vector.
+    /// Past the cache.
+    ///
+    /// # Safety
+    /// As for [`Self::store`], and `p` is aligned to the vector.
     unsafe fn stream(p: *mut f32, v: Self::V);
+    /// # Safety
+    /// The processor has the instruction set.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// # Safety
+    /// The processor has the instruction set.
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// # Safety
+    /// The processor has the instruction set.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`
+    ///
+    /// # Safety
+    /// The processor has the instruction set.
     unsafe fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// Into all caches; harmless wherever `p` points.
+    ///
+    /// # Safety
+    /// The processor has the instruction set.
     unsafe fn prefetch(p: *const f32);
-    /// Into the second level cache.
+    /// Into the second level cache; harmless wherever `p` points.
+    ///
+    /// # Safety
+    /// The processor has the instruction set.
     unsafe fn prefetch_far(p: *const f32);
 }
 
@@ -150,43 +174,52 @@ macro_rules! x86 {
             const FETCHES_ROWS: bool = $lanes == 16;
             #[inline(always)]
             unsafe fn splat(x: f32) -> $vector {
-                // SAFETY: as the trait demands, here and below.
+                // SAFETY: the caller has the instruction set.
                 unsafe { $splat(x) }
             }
             #[inline(always)]
             unsafe fn load(p: *const f32) -> $vector {
+                // SAFETY: the caller has the instruction set, and the values.
                 unsafe { $load(p) }
             }
             #[inline(always)]
             unsafe fn store(p: *mut f32, v: $vector) {
+                // SAFETY: the caller has the instruction set, and room for the values.
                 unsafe { $store(p, v) }
             }
             #[inline(always)]
             unsafe fn stream(p: *mut f32, v: $vector) {
+                // SAFETY: the caller has the instruction set, and room for the values, which is aligned.
                 unsafe { $stream(p, v) }
             }
             #[inline(always)]
             unsafe fn add(a: $vector, b: $vector) -> $vector {
+                // SAFETY: the caller has the instruction set.
                 unsafe { $add(a, b) }
             }
             #[inline(always)]
             unsafe fn sub(a: $vector, b: $vector) -> $vector {
+                // SAFETY: the caller has the instruction set.
                 unsafe { $sub(a, b) }
             }
             #[inline(always)]
             unsafe fn max(a: $vector, b: $vector) -> $vector {
+                // SAFETY: the caller has the instruction set.
                 unsafe { $max(a, b) }
             }
             #[inline(always)]
             unsafe fn mul_add(a: $vector, b: $vector, c: $vector) -> $vector {
+                // SAFETY: the caller has the instruction set.
                 unsafe { $fma(a, b, c) }
             }
             #[inline(always)]
             unsafe fn prefetch(p: *const f32) {
+                // SAFETY: the caller has the instruction set; no address faults.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
             }
             #[inline(always)]
             unsafe fn prefetch_far(p: *const f32) {
+                // SAFETY: the caller has the instruction set; no address faults.
                 unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
             }
         }
@@ -232,43 +265,52 @@ impl Simd for Neon {
     const LANES: usize = 4;
     #[inline(always)]
     unsafe fn splat(x: f32) -> float32x4_t {
-        // SAFETY: as the trait demands, here and below.
+        // SAFETY: the caller has the instruction set.
         unsafe { vdupq_n_f32(x) }
     }
     #[inline(always)]
     unsafe fn load(p: *const f32) -> float32x4_t {
+        // SAFETY: the caller has the instruction set, and the values.
         unsafe { vld1q_f32(p) }
     }
     #[inline(always)]
     unsafe fn store(p: *mut f32, v: float32x4_t) {
+        // SAFETY: the caller has the instruction set, and room for the values.
         unsafe { vst1q_f32(p, v) }
     }
     #[inline(always)]
     unsafe fn stream(p: *mut f32, v: float32x4_t) {
+        // SAFETY: the caller has the instruction set, and room for the values, which is aligned.
         unsafe { Self::store(p, v) }
     }
     #[inline(always)]
     unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: the caller has the instruction set.
         unsafe { vaddq_f32(a, b) }
     }
     #[inline(always)]
     unsafe fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: the caller has the instruction set.
         unsafe { vsubq_f32(a, b) }
     }
     #[inline(always)]
     unsafe fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: the caller has the instruction set.
         unsafe { vmaxq_f32(a, b) }
     }
     #[inline(always)]
     unsafe fn mul_add(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        // SAFETY: the caller has the instruction set.
         unsafe { vfmaq_f32(c, a, b) }
     }
     #[inline(always)]
     unsafe fn prefetch(p: *const f32) {
+        // SAFETY: the caller has the instruction set; no address faults.
         unsafe { std::arch::asm!("prfm pldl1keep, [{}]", in(reg) p, options(nostack, preserves_flags, readonly)) }
     }
     #[inline(always)]
     unsafe fn prefetch_far(p: *const f32) {
+        // SAFETY: the caller has the instruction set; no address faults.
         unsafe { std::arch::asm!("prfm pldl2keep, [{}]", in(reg) p, options(nostack, preserves_flags, readonly)) }
     }
 }
@@ -286,15 +328,17 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn load(p: *const f32) -> [f32; 8] {
-        // SAFETY: `p` is good for eight values, as the trait demands, here and below.
+        // SAFETY: `p` is good for eight values.
         unsafe { p.cast::<[f32; 8]>().read_unaligned() }
     }
     #[inline(always)]
     unsafe fn store(p: *mut f32, v: [f32; 8]) {
+        // SAFETY: `p` is good for eight values.
         unsafe { p.cast::<[f32; 8]>().write_unaligned(v) }
     }
     #[inline(always)]
     unsafe fn stream(p: *mut f32, v: [f32; 8]) {
+        // SAFETY: `p` is good for eight values.
         unsafe { Self::store(p, v) }
     }
     #[inline(always)]

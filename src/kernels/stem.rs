@@ -8,19 +8,17 @@ use std::ptr::null;
 use rayon::prelude::*;
 
 use super::amx;
-use super::conv::{Filters, Options};
-use super::gemm::{Epilogue, MR, Tile, run};
-use super::map::{Buffer, FeatureMap, Workspace, channel_stride, with_scratch};
+use super::buffer::{Buffer, channel_stride, with_scratch};
+use super::conv::Options;
+use super::gemm::{Epilogue, Tile, run};
+use super::map::{FeatureMap, Workspace};
 use super::packed::Packed;
 use super::parallel::{Shared, for_each};
 use super::prefetch::Lines;
 use super::resize::max_pool_row;
-use super::simd::Isa;
+use super::shape::{CHANNELS, Filters, KERNEL, STRIDE, VALUES};
+use super::simd::{Isa, MR};
 
-pub(super) const KERNEL: usize = 7;
-pub(super) const STRIDE: usize = 2;
-pub(super) const CHANNELS: usize = 3;
-pub(super) const VALUES: usize = KERNEL * CHANNELS;
 /// Pixels of zeros around the image.
 pub const BORDER: usize = KERNEL / 2;
 /// Rows of the convolution that are kept, and of the result that a task makes: the last row of the task before is made again.
@@ -166,7 +164,7 @@ impl Stem {
                 let count = (rows.len() - 1) * STRIDE + KERNEL;
                 let from = &image.data.data()[rows.start * STRIDE * stride..][..count * stride];
                 assert!(lines.len() >= stem.scratch(count, width));
-                // SAFETY: there is room, and the weights are made for tiles where these are there only.
+                // SAFETY: there is room, at a cache line, since pixels are whole ones; weights are for tiles only where AMX is there.
                 unsafe { stem.split(from, stride, width, lines.as_mut_ptr().cast()) }
             }
         }
@@ -180,7 +178,7 @@ impl Stem {
             Weights::Plain(weights) => plain_row(weights, image, row, out, stride, tail),
             Weights::Tiles(stem) => {
                 let lines = lines[stem.scratch(at * STRIDE, width)..].as_ptr().cast();
-                // SAFETY: as above; `out` has `width` pixels.
+                // SAFETY: `prepare` made the lines with AMX there; `out` has `width` pixels, and the bias all outputs.
                 unsafe { stem.row(lines, width, (out.as_mut_ptr(), stride), tail) }
             }
         }

@@ -1,6 +1,5 @@
 //! A document's pages: while the model is at one, the next is rendered and the one before is cut, encoded, put into the bucket and recorded.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,34 +7,17 @@ use futures_util::future::OptionFuture;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
+use super::context::{JobContext, Pipeline, Processed, Wanted};
 use super::detector::DetectError;
-use super::document::{JobError, Pipeline, Processed, render_error, transient};
+use super::error::{JobError, render_error, transient};
 use super::{Analysis, analyze};
-use crate::documents::{self, Claim, DetectionRow, JobLease, PageFailure, PageOf, PageResult, Saved};
+use crate::documents::{self, DetectionRow, PageFailure, PageOf, PageResult, Saved};
 use crate::rcnn::{self, Detection};
 use crate::render::{PageImage, PdfDocument};
 use crate::storage::{ObjectKey, page_prefix};
 
 /// A worker that is to stop still finishes a page that takes no longer.
 const LAST_PAGE: Duration = Duration::from_secs(6);
-
-/// What is to be done, and for whom.
-#[derive(Clone, Copy)]
-pub(super) struct JobContext<'a> {
-    pub document_id: i64,
-    pub hold: &'a JobLease,
-    pub claim: &'a Claim,
-    /// The document's file.
-    pub file: &'a Path,
-    pub stop: &'a CancellationToken,
-}
-
-/// Whether the document still wants what is done for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Yes,
-    No,
-}
 
 struct Rendered {
     number: u32,

@@ -9,7 +9,8 @@ use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
-use super::document::{JobError, Pipeline, transient};
+use super::context::Pipeline;
+use super::error::{JobError, transient};
 use crate::documents::{self, Claim};
 use crate::outbound::FetchError;
 use crate::render::RenderError;

@@ -3,7 +3,7 @@
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
-use super::document::{JobError, transient};
+use super::error::{JobError, transient};
 use crate::documents::{self, Attempted};
 use crate::outbound::{Outbound, SigningKey};
 

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 
 use super::DocumentJob;
 use super::attempt::{CurrentAttempt, release};
-use super::worker::Context;
+use super::context::Context;
 use crate::database::{self, is_away};
 use crate::documents::{self, JobLease};
 use crate::pipeline::{JobError, Processed};

@@ -3,12 +3,15 @@
 mod admin;
 mod attempt;
 mod audit;
+mod backend;
+mod context;
 mod handle;
 mod health;
 mod job;
 mod presence;
 mod reaper;
 mod schema;
+mod supervisor;
 mod wakes;
 mod webhooks;
 mod worker;
@@ -16,10 +19,11 @@ mod worker;
 pub use admin::{JobFilter, JobRow, Retention, WorkerRow, jobs, pause, prune, resume, workers};
 pub use attempt::{AttemptOutcome, AttemptRow, attempts};
 pub use audit::audit;
+pub use context::WorkerSettings;
 pub use health::{QueueHealth, Standing, health, position, standings};
 pub use job::{DocumentJob, WebhookJob};
 pub use schema::{check_schema, migrate};
-pub use worker::{WorkerSettings, work};
+pub use worker::work;
 
 use std::time::Duration;
 

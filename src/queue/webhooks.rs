@@ -8,7 +8,8 @@ use sqlx::PgPool;
 
 use super::WebhookJob;
 use super::attempt::CurrentAttempt;
-use super::worker::{POLL, Run, config};
+use super::backend::{POLL, config};
+use super::supervisor::Run;
 use crate::pipeline::{Courier, JobError};
 
 /// Receivers may be slow, which must not keep others waiting. As many are fetched at once: with one at a time, fetching would take far longer

@@ -10,10 +10,11 @@ use super::plan::{Plan, Shape};
 use super::split::{Packed, copy, split};
 use super::strip::Strip;
 use super::tile::{Bf16Layout, Rows, SIDE, STEP, Sums, Tiles, multiply};
-use crate::kernels::conv::Filters;
+use crate::kernels::buffer::with_scratch;
 use crate::kernels::gemm::Epilogue;
-use crate::kernels::map::{FeatureMap, with_scratch};
+use crate::kernels::map::FeatureMap;
 use crate::kernels::parallel::{Shared, for_each};
+use crate::kernels::shape::Filters;
 use crate::kernels::simd::fence;
 
 pub(in crate::kernels) struct Conv {
@@ -69,7 +70,7 @@ impl Conv {
             let (image, (row, column)) = (task / plan.strips(), plan.strip(task % plan.strips()));
             let rows = plan.rows.min(plan.height - row);
             let columns = plan.columns.min(plan.width - column);
-            // SAFETY: one of these is made where `is_there` only, here and below.
+            // SAFETY: `kernels::Conv` and `Linear` assert that AMX is there before they make one of these.
             let tiles = unsafe { Tiles::new() };
             with_scratch((plan.input() + SIDE * plan.sums()) / size_of::<f32>(), |scratch| {
                 let (input, sums) = scratch.split_at_mut(plan.input() / size_of::<f32>());
@@ -77,10 +78,10 @@ impl Conv {
                 for first in (0..shape.blocks).step_by(shape.part()) {
                     let blocks = first..(first + shape.part()).min(shape.blocks);
                     let a = if shape.is_direct() {
-                        x.words()[row * x.stride..].as_ptr().cast::<u8>()
+                        x.pointer(row * x.stride).cast::<u8>()
                     } else {
                         let a = input.as_mut_ptr().cast::<u8>();
-                        // SAFETY: the scratch buffer holds the planes, and what lies behind them.
+                        // SAFETY: the scratch buffer has as many bytes as the plan says, and begins at a cache line.
                         unsafe { self.fill(x, plan, image, (row, column), blocks.clone(), a) };
                         a.cast_const()
                     };
@@ -97,7 +98,7 @@ impl Conv {
                         sums,
                         tail: tail.part(first == 0, last),
                     };
-                    // SAFETY: these pixels of C are this task's alone; a split map has what its last tile reads.
+                    // SAFETY: these pixels of C are this task's alone; both the scratch buffer and a split map have what a last tile reads.
                     unsafe { self.multiply(&tiles, &strip) };
                 }
             });
@@ -118,6 +119,9 @@ impl Conv {
     }
 
     /// Splits or copies what a strip needs of the input, and zeros for what is outside.
+    ///
+    /// # Safety
+    /// `a` is good for [`Plan::input`] bytes, at the start of a cache line, the plan is for `x`, and [`super::is_there`].
     unsafe fn fill(
         &self,
         x: &FeatureMap,
@@ -137,7 +141,7 @@ impl Conv {
         let bring = |pixel: usize, count: usize, step: usize, to: *mut u8| {
             let from = &source[pixel * x.stride..][..(count - 1) * step * x.stride + x.stride];
             let pixels = (count, step * x.stride, plan.pitch);
-            // SAFETY: as the caller says; a slice is good for its values, of which there are a multiple of 16.
+            // SAFETY: `from` has these pixels, whose strides are multiples of 16 values; the callers below stay within a plane of `to`.
             unsafe {
                 match given {
                     true => copy(from.as_ptr().cast(), bytes, pixels, to),
@@ -149,7 +153,7 @@ impl Conv {
             return bring(row, plan.rows.min(height - row), 1, a);
         }
         let mut to = a;
-        // SAFETY: as above.
+        // SAFETY: `to` passes over the planes, behind which there are some more pixels.
         unsafe {
             for plane in 0..plan.shape.planes() {
                 // The first pixel of a row that is inside, and how many are.
@@ -175,13 +179,16 @@ impl Conv {
     }
 
     /// All panels of filters with all pixels of a strip.
+    ///
+    /// # Safety
+    /// The strip's pointers are good for what its plan says, nobody else has its pixels of C, and [`super::is_there`].
     unsafe fn multiply(&self, tiles: &Tiles, strip: &Strip<'_>) {
         let (panels, all) = (self.packed.panels(), self.packed.columns);
         let blocks = strip.pixels.div_ceil(SIDE);
         let form = strip.plan.shape.form;
         let each = |panel: usize, block: usize, sums: Sums| {
             let b = self.packed.panel(panel, strip.first);
-            // SAFETY: as the caller says; a block's last rows may be what lies behind the planes.
+            // SAFETY: the caller vouches for A, whose memory goes on behind the last pixel for a block's last rows; the sums have room for it.
             unsafe {
                 let pitch = strip.plan.pitch;
                 let rows = Rows { a: strip.a.add(block * SIDE * pitch), pitch, offsets: &strip.offsets };
@@ -191,7 +198,7 @@ impl Conv {
                 multiply(tiles, form, rows, (b, next), sums);
             }
         };
-        // SAFETY: as above; the sums have room for as many panels.
+        // SAFETY: the sums have room for a block of all panels where `is_near`, else of one; the caller vouches for C.
         unsafe {
             if strip.plan.shape.is_near() {
                 // A pixel's results, and what is added to them, are one piece of memory.
@@ -223,7 +230,8 @@ fn steps(kernel: usize, blocks: usize) -> impl Iterator<Item = (usize, usize, us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::map::{Buffer, Workspace};
+    use crate::kernels::buffer::Buffer;
+    use crate::kernels::map::Workspace;
 
     fn filled(mut map: FeatureMap, seed: u32) -> FeatureMap {
         let mut state = seed;

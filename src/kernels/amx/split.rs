@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::tile::{Bf16Layout, SIDE, STEP, TILE};
-use crate::kernels::map::{Buffer, channel_stride};
+use crate::kernels::buffer::{Buffer, channel_stride};
 
 /// Bytes of what is nearest in a step, which is followed by what is left.
 pub(super) const LINE: usize = STEP * size_of::<u16>();
@@ -23,7 +23,8 @@ pub(in crate::kernels) fn pixel(form: Bf16Layout, channels: usize) -> usize {
 /// Writes `pixels` as the kernel reads them: so many, whose values lie `step` apart, to places that lie [`pitch`] apart.
 ///
 /// # Safety
-/// `from` is good for `count` values of each pixel, a multiple of 16, `to` for as many pitches, and [`super::is_there`].
+/// `from` is good for `count` values of each pixel, a multiple of 16, `to`, at the start of a cache line, for as many pitches, which are of whole ones,
+/// and [`super::is_there`].
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) unsafe fn split(
     form: Bf16Layout,
@@ -32,7 +33,7 @@ pub(super) unsafe fn split(
     (pixels, step, pitch): (usize, usize, usize),
     to: *mut u8,
 ) {
-    // SAFETY: as above.
+    // SAFETY: the caller vouches for the values; pitches and steps keep what is written at cache lines.
     unsafe {
         for pixel in 0..pixels {
             let (from, to) = (from.add(pixel * step), to.add(pixel * pitch));
@@ -62,10 +63,10 @@ pub(in crate::kernels) fn split_row(form: Bf16Layout, from: &[f32], stride: usiz
 /// Copies pixels that are split already: so many, whose values lie `step` words apart, to places that lie `pitch` bytes apart.
 ///
 /// # Safety
-/// `from` is good for `bytes` of each pixel, `to` for as many pitches.
+/// `from` is good for `bytes` of each pixel, `to` for as many pitches, and they do not overlap.
 pub(super) unsafe fn copy(from: *const u8, bytes: usize, (pixels, step, pitch): (usize, usize, usize), to: *mut u8) {
     let step = step * size_of::<f32>();
-    // SAFETY: as above.
+    // SAFETY: the caller vouches for both, and nobody writes what is read.
     unsafe {
         if (step, bytes) == (pitch, pitch) {
             return from.copy_to_nonoverlapping(to, pixels * pitch);
@@ -83,7 +84,7 @@ pub(super) unsafe fn copy(from: *const u8, bytes: usize, (pixels, step, pitch): 
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) unsafe fn store(form: Bf16Layout, (low, high): (__m512, __m512), to: *mut u8, apart: usize, stream: bool) {
     let nearest = nearest(low, high);
-    // SAFETY: as above.
+    // SAFETY: the caller vouches for the cache lines.
     unsafe {
         if stream {
             _mm512_stream_si512(to.cast(), nearest)
@@ -105,7 +106,7 @@ pub(super) unsafe fn store(form: Bf16Layout, (low, high): (__m512, __m512), to: 
 /// `from` is what [`store`] wrote, and [`super::is_there`].
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) unsafe fn load(form: Bf16Layout, from: *const u8) -> (__m512, __m512) {
-    // SAFETY: as above.
+    // SAFETY: `from` is a cache line, followed by what is left if there are pairs.
     unsafe {
         let (low, high) = widen(_mm512_load_si512(from.cast()));
         if form == Bf16Layout::Hi {
@@ -124,23 +125,30 @@ pub(super) unsafe fn load(form: Bf16Layout, from: *const u8) -> (__m512, __m512)
 pub(super) unsafe fn split_line(form: Bf16Layout, from: &[f32], part: usize, to: *mut u8) {
     let load = |at: usize| {
         let count = from.len().saturating_sub(at).min(16);
-        // SAFETY: only so many values are read.
+        // SAFETY: the mask lets no more values be read than there are.
         unsafe { _mm512_maskz_loadu_ps(((1u32 << count) - 1) as u16, from.as_ptr().wrapping_add(at)) }
     };
     for step in 0..part / LINE {
         let values = (load(step * STEP), load(step * STEP + 16));
-        // SAFETY: as above.
+        // SAFETY: the step's line is one of `part`'s, and so is the one `part` bytes further.
         unsafe { store(form, values, to.add(step * LINE), part, false) };
     }
 }
 
 /// The nearest bf16 of 32 values.
+///
+/// # Safety
+/// The processor has AVX-512 with bf16.
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn nearest(low: __m512, high: __m512) -> __m512i {
     // SAFETY: both are 64 bytes, and any will do.
     unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(high, low)) }
 }
 
+/// The f32 values of 32 bf16.
+///
+/// # Safety
+/// The processor has AVX-512 with BW.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn widen(values: __m512i) -> (__m512, __m512) {
     let half = |half: __m256i| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)));
@@ -163,7 +171,7 @@ impl Packed {
         let part = form.b_step() / 2;
         let data = Buffer::of_chunks(columns.div_ceil(SIDE) * steps * part, part, |i, part| {
             let (panel, step) = (i / steps, i % steps);
-            // SAFETY: the same bytes, as values that may be any.
+            // SAFETY: the same initialised bytes, borrowed as a whole, as numbers of any bits.
             let part = unsafe { std::slice::from_raw_parts_mut(part.as_mut_ptr().cast::<u16>(), form.b_step()) };
             for column in 0..SIDE.min(columns - panel * SIDE) {
                 // Pairs of k lie side by side.

@@ -7,7 +7,7 @@ use super::split::{Packed, nearest_of, split_line};
 use super::strip::write;
 use super::tile::{Bf16Layout, Rows, SIDE, STEP, Sums, Tiles, multiply};
 use crate::kernels::gemm::Epilogue;
-use crate::kernels::stem::{CHANNELS, KERNEL, STRIDE, VALUES};
+use crate::kernels::shape::{CHANNELS, KERNEL, STRIDE, VALUES};
 
 /// Lines of the image that a row of the result needs.
 const LINES: usize = KERNEL;
@@ -59,11 +59,11 @@ impl Stem {
     /// Splits lines of the image, `stride` values apart.
     ///
     /// # Safety
-    /// `to` has room as [`Self::scratch`] says, and [`super::is_there`].
+    /// `to` has room as [`Self::scratch`] says, at the start of a cache line, and [`super::is_there`].
     pub unsafe fn split(&self, from: &[f32], stride: usize, width: usize, to: *mut u8) {
         let part = self.part(width);
         for (i, line) in from.chunks_exact(stride).enumerate() {
-            // SAFETY: a line of `to` is `terms` parts, each for as many values as it has bytes by two.
+            // SAFETY: the caller has room for the lines; one is `terms` parts of whole cache lines, each for as many values as it has bytes by two.
             unsafe {
                 let line = &line[..stride.min(part / size_of::<u16>())];
                 split_line(self.form, line, part, to.add(i * self.line(width)));
@@ -84,7 +84,7 @@ impl Stem {
             .collect();
         let mut sums = Lines([[0.0; SIDE]; SIDE]);
         let c = Sums { c: sums.0.as_mut_ptr().cast(), pitch: size_of::<[f32; SIDE]>() };
-        // SAFETY: as the caller says; a line has what the last pixels' tiles read.
+        // SAFETY: the caller vouches for the lines, which have what the last pixels' tiles read, and for the outputs.
         unsafe {
             let tiles = Tiles::new();
             for panel in 0..self.packed.panels() {

@@ -27,11 +27,14 @@ pub(super) struct Strip<'a> {
 
 impl Strip<'_> {
     /// Writes the sums of 32 pixels to where they belong, in these columns.
+    ///
+    /// # Safety
+    /// The sums are those of the pixels' columns, C's pixels are the caller's alone, the bias has the columns, and [`super::is_there`].
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     pub unsafe fn finish(&self, pixel: usize, columns: Range<usize>) {
         let across = self.plan.across;
         let (mut y, mut x) = (pixel / across, pixel % across);
-        // SAFETY: as for `multiply`.
+        // SAFETY: the caller vouches for the sums and for C, of which no pixel beyond the strip is written.
         unsafe {
             for row in 0..SIDE.min(self.pixels - pixel) {
                 if x < self.columns {
@@ -52,11 +55,14 @@ impl Strip<'_> {
     }
 
     /// Writes a pixel's sums split; the last 16 may be none.
+    ///
+    /// # Safety
+    /// As for [`Self::finish`]; `to` is the pixel, of a split map.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     unsafe fn hand_on(&self, sums: *const f32, columns: Range<usize>, to: *mut u8) {
         let Epilogue { bias, add, relu, stream, .. } = self.tail;
         let form = self.plan.shape.form;
-        // SAFETY: as for `multiply`.
+        // SAFETY: columns are multiples of 16, of which none beyond the last is read; a step of the map is whole cache lines.
         unsafe {
             let zero = Avx512::splat(0.0);
             let sum = |column: usize| {
@@ -88,7 +94,7 @@ impl Strip<'_> {
 /// As for [`Epilogue::write`] with each 16 of them; `to` is the pixel's first value.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn write(tail: Epilogue, sums: *const f32, columns: Range<usize>, to: *mut f32) {
-    // SAFETY: as above.
+    // SAFETY: the caller vouches for each 16 of the columns.
     unsafe {
         for (i, column) in columns.step_by(16).enumerate() {
             tail.write::<Avx512>(Avx512::load(sums.add(i * 16)), column, to.add(column));

@@ -46,25 +46,35 @@ pub(super) struct Filter<const OUT: usize>;
 pub(super) struct Output<const OUT: usize>;
 
 /// `k * a + b`
+///
+/// # Safety
+/// The processor has `S`.
 #[inline(always)]
 unsafe fn plus<S: Simd>(k: f32, a: S::V, b: S::V) -> S::V {
-    // SAFETY: the caller has the instruction set, here and below.
+    // SAFETY: the caller has the instruction set.
     unsafe { S::mul_add(S::splat(k), a, b) }
 }
 
+/// # Safety
+/// The processor has `S`.
 #[inline(always)]
 unsafe fn times<S: Simd>(k: f32, a: S::V) -> S::V {
+    // SAFETY: the caller has the instruction set.
     unsafe { plus::<S>(k, a, S::splat(0.0)) }
 }
 
+/// # Safety
+/// The processor has `S`.
 #[inline(always)]
 unsafe fn sum_and_difference<S: Simd>(a: S::V, b: S::V) -> [S::V; 2] {
+    // SAFETY: the caller has the instruction set.
     unsafe { [S::add(a, b), S::sub(a, b)] }
 }
 
 impl Matrix<6, 6> for Input<4> {
     #[inline(always)]
     unsafe fn times<S: Simd>(d: [S::V; 6]) -> [S::V; 6] {
+        // SAFETY: the caller has the instruction set.
         unsafe {
             let even = plus::<S>(-4.0, d[2], d[4]);
             let odd = plus::<S>(-4.0, d[1], d[3]);
@@ -85,6 +95,7 @@ impl Matrix<6, 6> for Input<4> {
 impl Matrix<3, 6> for Filter<4> {
     #[inline(always)]
     unsafe fn times<S: Simd>(g: [S::V; 3]) -> [S::V; 6] {
+        // SAFETY: the caller has the instruction set.
         unsafe {
             let ones = times::<S>(-1.0 / 6.0, S::add(g[0], g[2]));
             let twos = plus::<S>(1.0 / 24.0, g[0], times::<S>(1.0 / 6.0, g[2]));
@@ -103,6 +114,7 @@ impl Matrix<3, 6> for Filter<4> {
 impl Matrix<6, 4> for Output<4> {
     #[inline(always)]
     unsafe fn times<S: Simd>(y: [S::V; 6]) -> [S::V; 4] {
+        // SAFETY: the caller has the instruction set.
         unsafe {
             let [p, q] = sum_and_difference::<S>(y[1], y[2]);
             let [r, s] = sum_and_difference::<S>(y[3], y[4]);
@@ -114,6 +126,7 @@ impl Matrix<6, 4> for Output<4> {
 impl Matrix<8, 8> for Input<6> {
     #[inline(always)]
     unsafe fn times<S: Simd>(d: [S::V; 8]) -> [S::V; 8] {
+        // SAFETY: the caller has the instruction set.
         unsafe {
             // Of each pair of points ±p: the even and the odd part.
             let even = |two: f32, four: f32| plus::<S>(two, d[2], plus::<S>(four, d[4], d[6]));
@@ -138,6 +151,7 @@ impl Matrix<8, 8> for Input<6> {
 impl Matrix<3, 8> for Filter<6> {
     #[inline(always)]
     unsafe fn times<S: Simd>(g: [S::V; 3]) -> [S::V; 8] {
+        // SAFETY: the caller has the instruction set.
         unsafe {
             let ones = times::<S>(-2.0 / 9.0, S::add(g[0], g[2]));
             let twos = plus::<S>(1.0 / 90.0, g[0], times::<S>(2.0 / 45.0, g[2]));
@@ -159,6 +173,7 @@ impl Matrix<3, 8> for Filter<6> {
 impl Matrix<8, 6> for Output<6> {
     #[inline(always)]
     unsafe fn times<S: Simd>(y: [S::V; 8]) -> [S::V; 6] {
+        // SAFETY: the caller has the instruction set.
         unsafe {
             let [p, q] = sum_and_difference::<S>(y[1], y[2]);
             let [r, s] = sum_and_difference::<S>(y[3], y[4]);

@@ -11,8 +11,9 @@ mod transform;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use super::buffer::{Buffer, with_scratch};
 use super::gemm::{Epilogue, block};
-use super::map::{Buffer, FeatureMap, with_scratch};
+use super::map::FeatureMap;
 use super::packed::{Packed, Panels};
 use super::parallel::{Shared, for_each};
 use super::prefetch::After;
@@ -60,7 +61,8 @@ impl Winograd {
         let (count, target) = (self.input * plain.width(), Shared::new(to));
         for_each(plain.count(), |panel| {
             let to = target.at(panel * size.points() * apart).get();
-            // SAFETY: a panel of plain filters holds nine matrices, this task's panel of transformed ones room for one a point.
+            // SAFETY: a panel of plain filters holds nine matrices, this task's panel of transformed ones room for one a point; `Conv::new` asserts
+            // that the instruction set is there.
             unsafe { transform::filters(self.isa, size, plain.row(panel, 0), count, to, apart) }
         });
     }
@@ -90,13 +92,13 @@ impl Winograd {
         let strip = Strip::new(size, filters, self.input, &plan);
         let (pixel, row) = (out.stride, out.stride * grid.width);
         let target = Shared::new(out.data_mut());
-        // SAFETY: `v` is good for the tile's channels in all planes.
+        // SAFETY: `run_strips` and `run_together` give a row of each plane for `v`, and the map has the filters' channels.
         let input = |tile: usize, v: *mut f32| unsafe { self.transform_input(x, grid, tile, v, strip.v_plane) };
         let output = |tile: usize, y: *const f32, columns: Range<usize>| {
             let (image, top, left) = grid.at(tile);
             let out = target.at((image * grid.height + top) * row + left * pixel).get();
             let (high, wide) = (grid.height - top, grid.width - left);
-            // SAFETY: `y` holds these columns in all planes, and the tile's pixels are this task's alone.
+            // SAFETY: `y` holds these columns in all planes, the tile's pixels are this task's alone, and the bias has all columns.
             unsafe {
                 let to = Target { out, pixel, row, high, wide };
                 transform::output(self.isa, size, y, strip.y_plane, columns, to, tail);
@@ -129,7 +131,7 @@ impl Winograd {
                 for panel in (0..all).step_by(plan.panels) {
                     let panels = panel..(panel + plan.panels).min(all);
                     for point in 0..strip.points {
-                        // SAFETY: the scratch buffer holds the strip.
+                        // SAFETY: the scratch buffer holds the strip, and is this thread's.
                         unsafe { self.multiply(point, to - from, panels.clone(), panel, strip, (v, y)) };
                     }
                     let columns = panel * width..(panels.end * width).min(strip.filters.n);
@@ -181,6 +183,9 @@ impl Winograd {
     }
 
     /// One point's product for some panels; Y begins with the columns of panel `first`.
+    ///
+    /// # Safety
+    /// `v` and `y` begin the strip's planes, `y` has columns for the panels from `first` on, and nobody else has the point's columns of them.
     unsafe fn multiply(
         &self,
         point: usize,
@@ -201,12 +206,14 @@ impl Winograd {
             false => After::UNKNOWN,
         };
         let k = (row(point), row(point) + self.input);
-        // SAFETY: the caller's scratch buffer holds the strip.
+        // SAFETY: the caller's buffers hold the strip, a point's filters are rows `k` of the panels, and no bias is read.
         unsafe {
             block(tiles, k, panels, (a(point), strip.v_row), filters, after, (c(point), strip.y_row), Epilogue::PLAIN)
         }
     }
 
+    /// # Safety
+    /// `x` has the filters' channels, and `v` is good for as many values, up to the next multiple of 16, in each plane.
     unsafe fn transform_input(&self, x: &FeatureMap, grid: &Grid, tile: usize, v: *mut f32, plane: usize) {
         const MOST: usize = Size::Six.points();
         let ((image, top, left), side) = (grid.at(tile), grid.size.side());
@@ -221,7 +228,7 @@ impl Winograd {
                 }
             }
         }
-        // SAFETY: each pointer is good for a pixel, `v` for as many values in each plane, and the processor has the instruction set.
+        // SAFETY: each pointer is good for a pixel, the caller vouches for `v`, and `Conv::new` asserts that the instruction set is there.
         unsafe { transform::input(self.isa, grid.size, &pixels, self.input, v, plane) }
     }
 }

@@ -1,11 +1,11 @@
 //! How the tiles of a map are cut, and where what is transformed lies meanwhile.
 
 use super::matrices::Size;
-use crate::kernels::gemm::MR;
-use crate::kernels::map::{Buffer, FeatureMap, channel_stride};
+use crate::kernels::buffer::{Buffer, channel_stride};
+use crate::kernels::map::FeatureMap;
 use crate::kernels::packed::Panels;
 use crate::kernels::parallel::threads;
-use crate::kernels::simd::Isa;
+use crate::kernels::simd::{Isa, MR};
 
 /// Values between the planes of a scratch buffer, beyond their length: else all stores of a transform would meet in one set of the cache.
 const SKEW: usize = 80;

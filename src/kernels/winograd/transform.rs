@@ -18,7 +18,7 @@ use crate::kernels::simd::{Isa, Simd};
 /// processor has `isa`.
 #[rustfmt::skip]
 pub(super) unsafe fn input(isa: Isa, size: Size, pixels: &[*const f32], channels: usize, v: *mut f32, plane: usize) {
-    // SAFETY: as above.
+    // SAFETY: the caller vouches for the pointers and the instruction set.
     unsafe {
         match size {
             Size::Four => for_vectors!(isa, input_body[4, 6](pixels: &[*const f32], channels: usize, v: *mut f32, plane: usize)),
@@ -33,7 +33,7 @@ pub(super) unsafe fn input(isa: Isa, size: Size, pixels: &[*const f32], channels
 /// `from` is good for nine times `count` values, a multiple of a panel's width, `to` for `count` in each plane, and the processor has `isa`.
 #[rustfmt::skip]
 pub(super) unsafe fn filters(isa: Isa, size: Size, from: *const f32, count: usize, to: *mut f32, plane: usize) {
-    // SAFETY: as above.
+    // SAFETY: the caller vouches for the pointers and the instruction set.
     unsafe {
         match size {
             Size::Four => for_vectors!(isa, filters_body[4, 6](from: *const f32, count: usize, to: *mut f32, plane: usize)),
@@ -49,7 +49,7 @@ pub(super) unsafe fn filters(isa: Isa, size: Size, from: *const f32, count: usiz
 /// `isa`.
 #[rustfmt::skip]
 pub(super) unsafe fn output(isa: Isa, size: Size, y: *const f32, plane: usize, columns: Range<usize>, to: Target, tail: Epilogue) {
-    // SAFETY: as above.
+    // SAFETY: the caller vouches for the pointers and the instruction set.
     unsafe {
         match size {
             Size::Four => for_vectors!(isa, output_body[4, 6](y: *const f32, plane: usize, columns: Range<usize>, to: Target, tail: Epilogue)),
@@ -111,6 +111,8 @@ unsafe fn both_sides<S: Simd, M: Matrix<FROM, TO>, const FROM: usize, const TO: 
     }
 }
 
+/// # Safety
+/// As for [`input`], with `S` for `isa`.
 #[inline(always)]
 unsafe fn input_body<S: Simd, const OUT: usize, const IN: usize>(
     pixels: &[*const f32],
@@ -123,7 +125,7 @@ unsafe fn input_body<S: Simd, const OUT: usize, const IN: usize>(
     let mut half = Half([[[0.0; LINE]; IN]; IN]);
     let pixels = &pixels[..IN * IN];
     for line in (0..channels).step_by(LINE) {
-        // SAFETY: as `input` says.
+        // SAFETY: the caller vouches for a line of each pixel and plane, since channels are rounded up to lines.
         unsafe {
             both_sides::<S, Input<OUT>, IN, IN>(
                 &mut half,
@@ -141,6 +143,8 @@ unsafe fn input_body<S: Simd, const OUT: usize, const IN: usize>(
     }
 }
 
+/// # Safety
+/// As for [`filters`], with `S` for `isa`.
 #[inline(always)]
 unsafe fn filters_body<S: Simd, const OUT: usize, const IN: usize>(
     from: *const f32,
@@ -152,7 +156,7 @@ unsafe fn filters_body<S: Simd, const OUT: usize, const IN: usize>(
 {
     let mut half = Half([[[0.0; LINE]; 3]; IN]);
     for line in (0..count).step_by(LINE) {
-        // SAFETY: as `filters` says.
+        // SAFETY: no more of a line than the caller's values is read or written.
         unsafe {
             both_sides::<S, Filter<OUT>, 3, IN>(
                 &mut half,
@@ -164,6 +168,8 @@ unsafe fn filters_body<S: Simd, const OUT: usize, const IN: usize>(
     }
 }
 
+/// # Safety
+/// As for [`output`], with `S` for `isa`.
 #[inline(always)]
 unsafe fn output_body<S: Simd, const OUT: usize, const IN: usize>(
     y: *const f32,
@@ -176,7 +182,7 @@ unsafe fn output_body<S: Simd, const OUT: usize, const IN: usize>(
 {
     let mut half = Half([[[0.0; LINE]; IN]; OUT]);
     for line in columns.clone().step_by(LINE) {
-        // SAFETY: as `output` says.
+        // SAFETY: the columns are whole lines of each plane, of the bias, and of the pixels that are written.
         unsafe {
             both_sides::<S, Output<OUT>, IN, OUT>(
                 &mut half,

@@ -80,7 +80,8 @@ impl Checkpoint {
             Source::Safetensors(f) => {
                 let tensor = f.load(&stored, &Device::Cpu).ok();
                 if let Ok(view) = f.get(&stored) {
-                    forget(view.data());
+                    // SAFETY: the tensor is a part of the file's map.
+                    unsafe { forget(view.data()) };
                 }
                 tensor
             }
@@ -111,12 +112,15 @@ impl Checkpoint {
 }
 
 /// Lets the system have the memory back that a part of a mapped file is in; the next reader gets it from the file again.
-fn forget(bytes: &[u8]) {
+///
+/// # Safety
+/// The bytes are of a read-only map of a file.
+unsafe fn forget(bytes: &[u8]) {
     const PAGE: usize = 4096;
     let (start, end) = (bytes.as_ptr() as usize, bytes.as_ptr() as usize + bytes.len());
     let (start, end) = (start.next_multiple_of(PAGE), end / PAGE * PAGE);
     if start < end {
-        // SAFETY: whole pages of a map of a file that nobody writes to; their content stays the file's.
+        // SAFETY: whole pages of the caller's map; their content stays the file's.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
 }

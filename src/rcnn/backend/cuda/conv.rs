@@ -77,11 +77,11 @@ struct Moments {
 
 // SAFETY: plain numbers, as the kernels declare them; their sizes are compared at each call of a twin.
 unsafe impl Params for Im2col {}
-// SAFETY: as above.
+// SAFETY: plain numbers, as the kernel declares them.
 unsafe impl Params for Winograd {}
-// SAFETY: as above.
+// SAFETY: plain numbers, as the kernel declares them.
 unsafe impl Params for Finish {}
-// SAFETY: as above.
+// SAFETY: plain numbers, as the kernel declares them.
 unsafe impl Params for Moments {}
 
 impl Ops {

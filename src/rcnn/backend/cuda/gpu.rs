@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::{result as driver, sys};
 use rayon::prelude::*;
 
-use super::driver_error::error;
+use super::error::error;
 use super::matmul::Matmul;
-use super::runtime::{Product, Runtime};
+use super::runtime::{Aligned, Product, Runtime};
 use crate::rcnn::{Error, GpuInfo, Result};
 
 const PTX: [(i32, &str); 2] = [
@@ -31,7 +32,8 @@ pub(super) struct Gpu {
     pool: sys::CUmemoryPool,
     module: sys::CUmodule,
     functions: Mutex<HashMap<String, usize>>,
-    matmul: Mutex<Matmul>,
+    /// Ends before the context does, in `drop`.
+    matmul: Mutex<ManuallyDrop<Matmul>>,
     staging: Mutex<Staging>,
 }
 
@@ -41,11 +43,13 @@ struct Staging {
     address: usize,
     bytes: usize,
     copied: usize,
+    /// How often it was copied to.
+    writes: u64,
 }
 
 // SAFETY: the driver's handles may be used from any thread that has the context, which `enter` gives it; what is changed is behind locks.
 unsafe impl Send for Gpu {}
-// SAFETY: as above.
+// SAFETY: as for `Send`.
 unsafe impl Sync for Gpu {}
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -54,14 +58,14 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Why there is no GPU to be used, in a sentence with the remedy; `None` if there is one.
 pub(super) fn missing() -> Option<String> {
-    // SAFETY: looks whether the libraries can be loaded.
+    // SAFETY: looks whether the library can be loaded.
     if !unsafe { sys::is_culib_present() } {
         return Some(
             "no NVIDIA driver: libcuda.so.1 is not there; install the driver (in a container: run it with --gpus all)"
                 .into(),
         );
     }
-    // SAFETY: as above.
+    // SAFETY: looks whether the library can be loaded.
     if !unsafe { cudarc::cublaslt::sys::is_culib_present() } {
         return Some("cuBLAS is missing: install libcublas-13-0 or nvidia-cublas (PyPI), and let LD_LIBRARY_PATH name the folder of libcublasLt.so.13".into());
     }
@@ -98,7 +102,7 @@ impl Gpu {
                 ))
             })?;
             let module = driver::module::load_data(ptx.as_ptr().cast()).map_err(|e| error("docreader's kernels", e))?;
-            let matmul = Mutex::new(Matmul::new(stream, capability)?);
+            let matmul = Mutex::new(ManuallyDrop::new(Matmul::new(stream, capability)?));
             let functions = Mutex::default();
             Ok(Self { context, stream, device, pool, module, functions, matmul, staging: Mutex::default() })
         }
@@ -117,7 +121,7 @@ impl Gpu {
             return Ok(function as sys::CUfunction);
         }
         let c_name = CString::new(format!("k_{name}")).map_err(|e| Error::Gpu(e.to_string()))?;
-        // SAFETY: the module is loaded.
+        // SAFETY: the module stays loaded until `drop`.
         let function = unsafe { driver::module::get_function(self.module, c_name) }.map_err(|e| error(name, e))?;
         functions.insert(name.to_owned(), function as usize);
         Ok(function)
@@ -148,6 +152,8 @@ impl Gpu {
     }
 }
 
+/// # Safety
+/// The device is one of the driver's.
 unsafe fn compute_capability(device: sys::CUdevice) -> Result<i32> {
     use sys::CUdevice_attribute::{
         CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR as MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR as MINOR,
@@ -193,9 +199,13 @@ impl Runtime for Gpu {
 
     fn write(&self, address: u64, bytes: &[&[u8]]) -> Result<()> {
         let total = bytes.iter().map(|part| part.len()).sum();
+        // There may be no staging memory yet, and no slice begins at null.
+        if total == 0 {
+            return Ok(());
+        }
         let mut staging = locked(&self.staging);
         staging.room(total, self.stream)?;
-        // SAFETY: `room` made it; the GPU does not read from there yet.
+        // SAFETY: `room` made it, the lock keeps it ours, and the GPU does not read from there yet.
         let room = unsafe { std::slice::from_raw_parts_mut((staging.address + staging.copied) as *mut u8, total) };
         let mut rest = &mut room[..];
         let mut pairs = vec![];
@@ -211,6 +221,7 @@ impl Runtime for Gpu {
         // SAFETY: the caller's buffer has room; the staging memory stays until the stream has been waited for.
         unsafe { driver::memcpy_htod_async(address, room, self.stream) }.map_err(|e| error("copying to the GPU", e))?;
         staging.copied += total;
+        staging.writes += 1;
         Ok(())
     }
 
@@ -220,23 +231,35 @@ impl Runtime for Gpu {
     }
 
     fn read(&self, address: u64, bytes: &mut [u8]) -> Result<()> {
-        // SAFETY: both have these bytes, and the stream is waited for before they are used.
+        let writes = locked(&self.staging).writes;
+        // SAFETY: both have these bytes; a copy to memory that is not pinned has ended when the call returns, else the stream is waited for.
         unsafe {
             driver::memcpy_dtoh_async(bytes, address, self.stream).map_err(|e| error("copying from the GPU", e))?;
             driver::stream::synchronize(self.stream).map_err(|e| error("the GPU", e))?;
         }
-        locked(&self.staging).copied = 0;
+        // What another thread has written meanwhile may still be read.
+        let mut staging = locked(&self.staging);
+        if staging.writes == writes {
+            staging.copied = 0;
+        }
         Ok(())
     }
 
-    fn items(&self, name: &str, params: &[u8], count: usize) -> Result<()> {
+    fn items(&self, name: &str, params: &[MaybeUninit<u8>], count: usize) -> Result<()> {
         let mut params = Aligned::of(params);
         let mut count_argument = count as i64;
         let arguments = &mut [params.address(), (&raw mut count_argument).cast()];
         self.launch(name, count.div_ceil(ITEMS_A_BLOCK), ITEMS_A_BLOCK, 0, arguments)
     }
 
-    fn blocks(&self, name: &str, params: &[u8], count: usize, threads: usize, shared: usize) -> Result<()> {
+    fn blocks(
+        &self,
+        name: &str,
+        params: &[MaybeUninit<u8>],
+        count: usize,
+        threads: usize,
+        shared: usize,
+    ) -> Result<()> {
         self.launch(name, count, threads, shared, &mut [Aligned::of(params).address()])
     }
 
@@ -250,20 +273,6 @@ impl Runtime for Gpu {
         // SAFETY: a place for a number.
         let _ = unsafe { sys::cuMemPoolGetAttribute(self.pool, attribute, (&raw mut bytes).cast()) };
         bytes as usize
-    }
-}
-
-/// A struct's bytes, aligned as it is.
-struct Aligned(Vec<u64>);
-
-impl Aligned {
-    fn of(bytes: &[u8]) -> Self {
-        let word = |c: &[u8]| u64::from_ne_bytes(std::array::from_fn(|i| c.get(i).copied().unwrap_or(0)));
-        Self(bytes.chunks(8).map(word).collect())
-    }
-
-    fn address(&mut self) -> *mut c_void {
-        self.0.as_mut_ptr().cast()
     }
 }
 
@@ -294,10 +303,11 @@ impl Staging {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        // SAFETY: nothing of it is used any more; an error at the end helps nobody.
+        // SAFETY: nothing of it is used any more, and nothing uses the products after this; an error at the end helps nobody.
         unsafe {
             let _ = driver::ctx::set_current(self.context);
             let _ = driver::stream::synchronize(self.stream);
+            ManuallyDrop::drop(&mut locked(&self.matmul));
             let staging = locked(&self.staging);
             if staging.bytes > 0 {
                 let _ = driver::free_host(staging.address as *mut c_void);

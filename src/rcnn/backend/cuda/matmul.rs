@@ -7,7 +7,7 @@ use cudarc::cublaslt::{result as lt, sys};
 use cudarc::driver::{result as driver, sys as cuda};
 
 use super::Dtype;
-use super::driver_error::error;
+use super::error::error;
 use super::runtime::Product;
 use crate::rcnn::{Error, Result};
 

@@ -7,8 +7,8 @@
 mod backbone;
 mod conv;
 mod dense;
-mod driver_error;
 mod dtype;
+mod error;
 mod gpu;
 mod heads;
 mod input;

@@ -1,6 +1,8 @@
 //! Where kernels run: a GPU, or their twins on the CPU. Both take the same calls, so that all that is built on them is tested without a GPU.
 
+use std::ffi::c_void;
 use std::fmt::Debug;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use super::Dtype;
@@ -9,8 +11,24 @@ use crate::rcnn::Result;
 /// Parameters of a kernel, as its C++ twin declares them.
 ///
 /// # Safety
-/// `#[repr(C)]`, without padding that is read, and addresses in it are those of the runtime's buffers.
+/// `#[repr(C)]`, as the kernel declares it, and addresses in it are those of the runtime's buffers.
 pub(super) unsafe trait Params: Copy {}
+
+/// What buffers hold.
+///
+/// # Safety
+/// It has no padding, and any bits are a value.
+pub(super) unsafe trait Number: Copy {}
+
+macro_rules! numbers {
+    ($($number:ty)*) => {
+        // SAFETY: a number, or its bits.
+        $(unsafe impl Number for $number {})*
+    };
+}
+numbers! { f32 i32 u32 u8 half::f16 half::bf16 }
+// SAFETY: numbers side by side.
+unsafe impl<T: Number, const N: usize> Number for [T; N] {}
 
 /// One matrix product, row by row: D [m, n] = A [m, k] · B [k, n] (+ D) (+ bias) (→ ReLU), `batch` times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,9 +69,10 @@ pub(super) trait Runtime: Send + Sync + Debug {
     /// Waits for all calls before.
     fn read(&self, address: u64, bytes: &mut [u8]) -> Result<()>;
     /// Calls the kernel `k_{name}` for items 0 to `count`.
-    fn items(&self, name: &str, params: &[u8], count: usize) -> Result<()>;
+    fn items(&self, name: &str, params: &[MaybeUninit<u8>], count: usize) -> Result<()>;
     /// Calls the kernel `k_{name}` in `count` blocks of `threads` threads that share so many bytes.
-    fn blocks(&self, name: &str, params: &[u8], count: usize, threads: usize, shared: usize) -> Result<()>;
+    fn blocks(&self, name: &str, params: &[MaybeUninit<u8>], count: usize, threads: usize, shared: usize)
+    -> Result<()>;
     fn product(&self, product: &Product) -> Result<()>;
     /// Bytes at most in use so far.
     fn peak(&self) -> usize;
@@ -69,7 +88,7 @@ impl Context {
         Ok(Buffer { address: self.0.alloc(bytes)?, bytes, runtime: self.0.clone() })
     }
 
-    pub fn upload<T: Copy>(&self, values: &[T]) -> Result<Buffer> {
+    pub fn upload<T: Number>(&self, values: &[T]) -> Result<Buffer> {
         let buffer = self.buffer(std::mem::size_of_val(values))?;
         self.0.write(buffer.address, &[bytes_of(values)])?;
         Ok(buffer)
@@ -84,9 +103,9 @@ impl Context {
         }
     }
 
-    pub fn download<T: Copy + Default>(&self, address: u64, count: usize) -> Result<Vec<T>> {
+    pub fn download<T: Number + Default>(&self, address: u64, count: usize) -> Result<Vec<T>> {
         let mut values = vec![T::default(); count];
-        // SAFETY: the values are initialised, and numbers of any bits are valid.
+        // SAFETY: the values are initialised, and any bits are one.
         let bytes = unsafe {
             std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), std::mem::size_of_val(&values[..]))
         };
@@ -98,14 +117,14 @@ impl Context {
         if count == 0 {
             return Ok(());
         }
-        self.0.items(name, bytes_of(std::slice::from_ref(params)), count)
+        self.0.items(name, params_of(params), count)
     }
 
     pub fn blocks<P: Params>(&self, name: &str, params: &P, count: usize, threads: usize, shared: usize) -> Result<()> {
         if count == 0 {
             return Ok(());
         }
-        self.0.blocks(name, bytes_of(std::slice::from_ref(params)), count, threads, shared)
+        self.0.blocks(name, params_of(params), count, threads, shared)
     }
 
     pub fn product(&self, product: &Product) -> Result<()> {
@@ -116,8 +135,30 @@ impl Context {
     }
 }
 
-fn bytes_of<T: Copy>(values: &[T]) -> &[u8] {
-    // SAFETY: plain numbers, and structs of them without padding that is read.
+/// A struct's bytes, of which those between its fields may be none.
+pub(super) fn params_of<P: Params>(params: &P) -> &[MaybeUninit<u8>] {
+    // SAFETY: any byte, written or not, is a `MaybeUninit<u8>`.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(params).cast(), size_of::<P>()) }
+}
+
+/// A copy of such bytes, aligned as the struct is.
+pub(super) struct Aligned(Vec<MaybeUninit<u64>>);
+
+impl Aligned {
+    pub fn of(params: &[MaybeUninit<u8>]) -> Self {
+        let mut words = vec![MaybeUninit::<u64>::uninit(); params.len().div_ceil(8)];
+        // SAFETY: the words have room for the bytes, and may stay as unwritten as these are.
+        unsafe { std::ptr::copy_nonoverlapping(params.as_ptr(), words.as_mut_ptr().cast(), params.len()) };
+        Self(words)
+    }
+
+    pub fn address(&mut self) -> *mut c_void {
+        self.0.as_mut_ptr().cast()
+    }
+}
+
+fn bytes_of<T: Number>(values: &[T]) -> &[u8] {
+    // SAFETY: numbers have no padding, so that all bytes are initialised.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), std::mem::size_of_val(values)) }
 }
 

@@ -2,15 +2,16 @@
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::{CString, c_char, c_void};
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::Dtype;
+use super::runtime::{Aligned, Product, Runtime};
 #[cfg(test)]
-use super::runtime::Params;
-use super::runtime::{Product, Runtime};
+use super::runtime::{Params, params_of};
 use crate::rcnn::{Error, Result};
 
 type Twin = unsafe extern "C" fn(params: *const c_void, from: i64, to: i64, shared: *mut c_char);
@@ -34,7 +35,8 @@ impl Runtime for TwinRuntime {
 
     fn alloc(&self, bytes: usize) -> Result<u64> {
         let layout = Layout::from_size_align(bytes, ALIGNMENT).map_err(|e| Error::Gpu(e.to_string()))?;
-        // SAFETY: nobody asks for no bytes.
+        assert!(bytes > 0);
+        // SAFETY: the layout is not empty.
         let memory = unsafe { alloc(layout) };
         if memory.is_null() {
             return Err(Error::GpuMemory);
@@ -79,11 +81,18 @@ impl Runtime for TwinRuntime {
         Ok(())
     }
 
-    fn items(&self, name: &str, params: &[u8], count: usize) -> Result<()> {
+    fn items(&self, name: &str, params: &[MaybeUninit<u8>], count: usize) -> Result<()> {
         call(name, params, count, 0, 1024)
     }
 
-    fn blocks(&self, name: &str, params: &[u8], count: usize, _threads: usize, shared: usize) -> Result<()> {
+    fn blocks(
+        &self,
+        name: &str,
+        params: &[MaybeUninit<u8>],
+        count: usize,
+        _threads: usize,
+        shared: usize,
+    ) -> Result<()> {
         call(name, params, count, shared, 1)
     }
 
@@ -109,22 +118,18 @@ impl Runtime for TwinRuntime {
 /// Calls a kernel by name, for tests.
 #[cfg(test)]
 pub(super) fn run<P: Params>(name: &str, params: &P, count: usize, shared: usize) {
-    // SAFETY: Params are plain numbers.
-    let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(params).cast(), size_of::<P>()) };
-    call(name, bytes, count, shared, 1024).unwrap();
+    call(name, params_of(params), count, shared, 1024).unwrap();
 }
 
-fn call(name: &str, params: &[u8], count: usize, shared: usize, chunk: usize) -> Result<()> {
+fn call(name: &str, params: &[MaybeUninit<u8>], count: usize, shared: usize, chunk: usize) -> Result<()> {
     let missing = || Error::Gpu(format!("there is no kernel {name}"));
     let c_name = CString::new(format!("k_{name}")).map_err(|_| missing())?;
     let mut size = 0u64;
     // SAFETY: a C string and a place for a number.
     let twin = unsafe { docreader_twin(c_name.as_ptr(), &raw mut size) }.ok_or_else(missing)?;
     assert_eq!(size as usize, params.len(), "{name}: its parameters are another struct here than there");
-    // As aligned as the struct that they came from.
-    let aligned: Vec<u64> =
-        params.chunks(8).map(|c| u64::from_ne_bytes(std::array::from_fn(|i| c.get(i).copied().unwrap_or(0)))).collect();
-    let address = aligned.as_ptr() as usize;
+    let mut params = Aligned::of(params);
+    let address = params.address() as usize;
     (0..count.div_ceil(chunk)).into_par_iter().for_each(|i| {
         let mut memory = vec![u64::MAX; shared.div_ceil(8)];
         let (from, to) = (i * chunk, (i * chunk + chunk).min(count));

@@ -1,11 +1,12 @@
+//! The driver's errors.
+
 use std::ffi::CStr;
 
-use cudarc::driver::{result as driver, sys};
+use cudarc::driver::{DriverError, sys};
 
 use crate::rcnn::Error;
 
-/// What the driver says, after what was asked of it.
-pub(super) fn error(what: &str, e: driver::DriverError) -> Error {
+pub(super) fn error(what: &str, e: DriverError) -> Error {
     if e.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY {
         return Error::GpuMemory;
     }
