@@ -2,7 +2,7 @@
 PDF ?= samples/amt_handbook_sample.pdf
 SKIPPED = $(or $(CARGO_TARGET_DIR),target)/tmp/skipped.txt
 
-.PHONY: demo test setup lint sqlx cuda check-memory check-api check-cuda check-gpu-dry-run train-smoke
+.PHONY: demo test setup lint settings sqlx cuda check-memory check-api check-cuda check-gpu-dry-run train-smoke
 
 demo: setup
 	cargo build --release --locked --bin app
@@ -22,6 +22,10 @@ lint: setup
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	scripts/with-postgres.sh cargo sqlx prepare --check
+
+# Writes docs/SETTINGS.md, the table of all settings.
+settings: setup
+	UPDATE=1 cargo test --locked --test cli settings_table
 
 # The kernels' tests under AddressSanitizer.
 check-memory:

@@ -8,4 +8,5 @@ mod detect;
 mod jobs;
 mod model;
 mod settings;
+mod settings_table;
 mod up;
