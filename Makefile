@@ -11,9 +11,11 @@ demo: setup
 # What this machine cannot test is listed at the end; REQUIRE_ISA=amx,avx512 fails where one of these is missing.
 test: setup
 	@rm -f $(SKIPPED)
-	cargo test --locked --lib --bins --tests
+	cargo test --locked --lib --bins --tests --examples
 	DOCREADER_ISA=avx512 cargo test --locked --test rcnn fidelity
 	DOCREADER_ISA=avx2 cargo test --locked --test rcnn fidelity
+	cargo test --locked --doc
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
 	@if [ -s $(SKIPPED) ]; then echo "Not tested here:"; sort -u $(SKIPPED); fi
 
 # Formatting, lints, and whether .sqlx fits the queries and the schema.
