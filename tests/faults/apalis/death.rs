@@ -26,12 +26,13 @@ async fn a_worker_that_comes_back_does_not_keep_its_old_jobs() {
     let app = TestApp::new().await;
     let id = app.insert("pages", &pages(20)).await;
     let first = app.work(&[]);
-    app.until(id, |(_, pages, _)| *pages > 0).await;
+    app.until(id, |d| d.pages_done > 0).await;
     first.signal(Signal::SIGKILL);
     let _again = app.work(&[]);
-    assert_eq!(app.finished(id).await.0, "done");
+    assert_eq!(app.finished(id).await.status, "done");
     app.settled().await;
     assert_eq!(app.count("select count(distinct worker) from job_attempts").await, 2);
+    app.finish().await;
 }
 
 /// Fault 3: a job whose workers die is handed out without end.
@@ -51,11 +52,12 @@ async fn a_job_that_kills_workers_is_given_up() {
     let id = app.insert("pages", &pages(20)).await;
     sqlx::raw_sql("update apalis.jobs set max_attempts = 1").execute(&app.pool).await.unwrap();
     let first = app.work(&[]);
-    app.until(id, |(_, pages, _)| *pages > 0).await;
+    app.until(id, |d| d.pages_done > 0).await;
     first.signal(Signal::SIGKILL);
     let _second = app.work(&[]);
-    assert_eq!(app.finished(id).await.0, "failed");
+    assert_eq!(app.finished(id).await.status, "failed");
     assert_eq!(app.count("select count(*) from job_attempts").await, 1);
+    app.finish().await;
 }
 
 /// A worker with a model that takes many seconds for a page.
@@ -99,16 +101,17 @@ async fn a_busy_worker_is_not_taken_for_dead() {
     let app = TestApp::new().await;
     let id = app.insert("a page", &pages(1)).await;
     let first = slow(&app);
-    app.until(id, |(status, ..)| status == "processing").await;
+    app.until(id, |d| d.status == "processing").await;
     let model = fixture("models/default");
     let second = app.work(&[("WORKER_SILENCE_SECONDS", "10"), ("MODEL_PATH", model.to_str().unwrap())]);
     tokio::time::sleep(Duration::from_secs(2)).await;
     // It drains, and computes.
     first.signal(Signal::SIGTERM);
-    assert_eq!(app.finished(id).await.0, "done");
+    assert_eq!(app.finished(id).await.status, "done");
     app.settled().await;
     assert_eq!(app.count("select count(*) from job_attempts where outcome = 'worker died'").await, 0);
     assert!(!second.log().contains("dead workers"), "{}", second.log());
+    app.finish().await;
 }
 
 /// Fault 13: a killed worker's job waits five minutes.

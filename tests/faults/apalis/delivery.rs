@@ -33,6 +33,7 @@ async fn jobs_in_the_buffer_do_not_run_twice() {
     }
     app.settled().await;
     assert_eq!(app.count("select count(*) from job_attempts").await, 6);
+    app.finish().await;
 }
 
 /// Fault 4: attempts follow each other at once.
@@ -53,6 +54,7 @@ async fn attempts_keep_a_distance() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!((count(&begun), statuses(&app.pool).await), (2, vec![("Failed".to_owned(), 2)]));
     worker.abort();
+    app.finish().await;
 }
 
 /// Waits for the only job to have failed so often.
@@ -92,8 +94,9 @@ async fn a_job_whose_time_comes_is_seen() {
     let id = app.insert("later", &pages(1)).await;
     sqlx::raw_sql(later).execute(&app.pool).await.unwrap();
     let started = Instant::now();
-    assert_eq!(app.finished(id).await.0, "done");
+    assert_eq!(app.finished(id).await.status, "done");
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    app.finish().await;
 }
 
 /// Fault 8: a row that it cannot read ends a worker, and the next, and the next.
@@ -123,6 +126,7 @@ async fn no_row_ends_a_worker() {
         );
     }
     assert_eq!(app.count("select count(*) from apalis.jobs").await, 0);
+    app.finish().await;
 }
 
 /// Fault 11: results that are not kept are not reported either, and the job runs for ever.
@@ -138,7 +142,8 @@ async fn what_is_done_is_done() {
     let app = TestApp::new().await;
     let _worker = app.work(&[]);
     let id = app.insert("a page", &pages(1)).await;
-    assert_eq!(app.finished(id).await.0, "done");
+    assert_eq!(app.finished(id).await.status, "done");
     app.settled().await;
     assert_eq!(statuses(&app.pool).await, [("Done".to_owned(), 1)]);
+    app.finish().await;
 }

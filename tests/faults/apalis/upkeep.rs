@@ -46,7 +46,8 @@ async fn a_worker_outlives_its_accidents() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let id = app.insert("a page", &pages(1)).await;
-    assert_eq!(app.finished(id).await.0, "done");
+    assert_eq!(app.finished(id).await.status, "done");
+    app.finish().await;
 }
 
 /// Fault 12: the look for orphans at each heartbeat reads all jobs there ever were.
@@ -85,4 +86,5 @@ async fn finished_jobs_cost_nothing() {
         let plan = plan(&app.pool, sql).await;
         assert!(!plan.contains("Seq Scan on jobs"), "{sql}\n{plan}");
     }
+    app.finish().await;
 }
