@@ -6,6 +6,7 @@ pub mod http;
 pub mod pdf;
 mod process;
 pub mod skip;
+pub mod transaction;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
