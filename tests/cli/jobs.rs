@@ -23,6 +23,7 @@ async fn an_admin_looks_and_acts() {
     let worker = test.work(&[]);
     assert_eq!(test.finished(good).await.status, "done");
     assert_eq!(test.finished(bad).await.status, "failed");
+    test.settled().await;
     let (_, dead) = app(&test, &["list", "--state", "dead"]).await;
     assert!(dead.contains("bad") && !dead.contains("good"), "{dead}");
     let (_, shown) = app(&test, &["show", &bad.to_string()]).await;

@@ -22,7 +22,7 @@ use sqlx::postgres::PgPoolOptions;
 pub use process::App;
 
 /// Nothing here takes this long unless it hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Each test ends it by [`TestApp::finish`]; one that forgets fails.
 pub struct TestApp {
@@ -199,6 +199,14 @@ impl TestApp {
             assert!(started.elapsed() < PATIENCE, "{count} stays the answer to: {sql}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// What the pages of this last time would have taken one by one: a busy machine takes longer for each.
+    pub async fn computed_in(&self, last: Duration) -> Duration {
+        let sql = "select coalesce(sum(render_ms + detect_ms), 0)::bigint from pages
+            where created_at > now() - make_interval(secs => $1)";
+        let ms: i64 = sqlx::query_scalar(sql).bind(last.as_secs_f64()).fetch_one(&self.pool).await.unwrap();
+        Duration::from_millis(ms as u64)
     }
 
     /// Waits until no worker has a job: a document is done a moment before its job is.

@@ -21,7 +21,8 @@ async fn partition(a: &str, b: &str, loss: Loss, seconds: u64) {
             .await
             .unwrap();
     println!("{a} and {b} apart for {seconds} s, {loss:?}: all done {:.1} s later, {outcomes:?}", took.as_secs_f64());
-    assert!(took < Duration::from_secs(40), "{took:?}");
+    let computed = stand.app.computed_in(took).await;
+    assert!(took < Duration::from_secs(30) + computed, "{took:?}, {computed:?}");
     assert!(outcomes.iter().all(|(outcome, _)| outcome != "failed"), "no attempt was one");
     // The worker that was away works on.
     stand.app.insert("after", &crate::common::pdf::pages(1)).await;
@@ -150,7 +151,8 @@ async fn a_database_that_moves() {
         answers.as_secs_f64(),
         moved.elapsed().as_secs_f64()
     );
-    assert!(took < Duration::from_secs(60));
+    let computed = stand.app.computed_in(took).await;
+    assert!(took < Duration::from_secs(50) + computed, "{took:?}, {computed:?}");
     let events = tokio::task::spawn_blocking(|| follower.join().unwrap()).await.unwrap();
     assert_eq!((events.iter().filter(|e| *e == "page").count(), events.last().map(String::as_str)), (6, Some("done")));
     // One who waits is told, not only at the next look, which is 15 s later.
