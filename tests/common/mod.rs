@@ -176,14 +176,18 @@ impl TestApp {
         self.until(id, |d| d.status == "done" || d.status == "failed").await
     }
 
+    /// Waits for a state for as long as the document goes on, however slowly.
     pub async fn until(&self, id: i64, wanted: impl Fn(&DocumentState) -> bool) -> DocumentState {
-        let started = Instant::now();
+        let (mut since, mut last) = (Instant::now(), None);
         loop {
             let state = self.state(id).await;
             if wanted(&state) {
                 return state;
             }
-            assert!(started.elapsed() < PATIENCE, "document {id} stays {state:?}");
+            if last.as_ref() != Some(&state) {
+                (since, last) = (Instant::now(), Some(state));
+            }
+            assert!(since.elapsed() < PATIENCE, "document {id} stays {last:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
