@@ -9,6 +9,7 @@ const HEAD: &str = "# Settings
 
 Each setting is an environment variable and a flag of the commands that read it.
 A flag comes before the environment, the environment before `.env`.
+`app up` hands its environment on to the server and the workers that it starts.
 This file is generated from the program: `make settings` writes it, `make test` compares it.
 ";
 
