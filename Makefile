@@ -1,16 +1,22 @@
 # make demo: from nothing to detections of a real PDF. make test: all tests of the program (training/ has its own). Both install what is missing (Debian).
 PDF ?= samples/amt_handbook_sample.pdf
+SKIPPED = $(or $(CARGO_TARGET_DIR),target)/tmp/skipped.txt
 
-.PHONY: demo test setup lint sqlx schema cuda check-memory check-api check-cuda check-gpu-dry-run train-smoke
+.PHONY: demo test setup lint settings sqlx schema cuda check-canaries check-memory check-api check-cuda check-gpu-dry-run train-smoke
 
 demo: setup
 	cargo build --release --locked --bin app
 	scripts/demo.sh "$(PDF)"
 
+# What this machine cannot test is listed at the end; REQUIRE_ISA=amx,avx512 fails where one of these is missing.
 test: setup
-	cargo test --locked --lib --bins --tests
+	@rm -f $(SKIPPED)
+	cargo test --locked --lib --bins --tests --examples
 	DOCREADER_ISA=avx512 cargo test --locked --test rcnn fidelity
 	DOCREADER_ISA=avx2 cargo test --locked --test rcnn fidelity
+	cargo test --locked --doc
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+	@if [ -s $(SKIPPED) ]; then echo "Not tested here:"; sort -u $(SKIPPED); fi
 
 # Circles between files and files that are too long, formatting, the documentation's lines, lints, and whether .sqlx fits
 # the queries and docs/schema.sql the migrations.
@@ -20,8 +26,17 @@ lint: setup
 	cargo fmt --check
 	scripts/check-docs.py
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --test canaries -- -D warnings
 	scripts/with-postgres.sh cargo sqlx prepare --check
 	scripts/schema.sh --check
+
+# Writes docs/SETTINGS.md, the table of all settings.
+settings: setup
+	UPDATE=1 cargo test --locked --test cli settings_table
+
+# Whether the faults of apalis and sqlx are still there that docreader has remedies for: a test that fails says that one is mended.
+check-canaries: setup
+	cargo test --locked --test canaries
 
 # The kernels' tests under AddressSanitizer.
 check-memory:

@@ -118,6 +118,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// All commands with their arguments, for what is generated from them (docs/SETTINGS.md).
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// One line for a wrong value, whose source may be a flag, the environment or `.env`.
 fn wrong_value(error: &clap::Error) -> String {
     let text = error.to_string();

@@ -60,13 +60,16 @@ impl DatabaseArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Object storage (S3)")]
 pub struct StorageArgs {
+    /// Access key of the bucket's user
     #[arg(long, env, hide_env_values = true, value_name = "KEY")]
     pub aws_access_key_id: Option<Secret>,
+    /// Secret key of the bucket's user
     #[arg(long, env, hide_env_values = true, value_name = "KEY")]
     pub aws_secret_access_key: Option<Secret>,
     /// The bucket; it must exist
     #[arg(long, env, value_name = "NAME")]
     pub aws_storage_bucket_name: Option<String>,
+    /// Region of the bucket
     #[arg(long, env, default_value = "us-east-1", value_name = "REGION")]
     pub aws_region: String,
     /// An S3 server other than Amazon's, such as http://rustfs:9000

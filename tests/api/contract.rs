@@ -101,4 +101,5 @@ async fn all_71_answers_are_the_originals() {
         }
     }
     assert!(differences.is_empty(), "{} of 71 differ:\n{}", differences.len(), differences.join("\n"));
+    app.finish().await;
 }

@@ -69,6 +69,7 @@ async fn an_upload_is_a_row_a_job_and_an_object() {
     assert_eq!(body(listed).await, json!([{"title": "Hello", "file": file}]));
     let head = Client::new().head(url(&server)).send().await.unwrap();
     assert_eq!((head.status(), head.headers()["content-type"].to_str().unwrap()), (StatusCode::OK, "application/json"));
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -88,6 +89,7 @@ async fn a_name_that_is_taken_gets_a_suffix() {
     keys.dedup();
     assert_eq!(keys.len(), 8);
     assert_eq!(app.storage.list("media/").await.unwrap().len(), 8);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -132,6 +134,7 @@ async fn what_is_missing_or_wrong_is_said_for_all_fields() {
     assert_eq!(put.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(body(put).await, json!({"detail": "Method \"PUT\" not allowed."}));
     assert_eq!(Client::new().get(format!("{}x", url(&server))).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -145,6 +148,7 @@ async fn the_last_of_several_fields_counts() {
     assert_eq!(body(response).await, json!({"title": "two", "file": app.storage.url("media/b.pdf")}));
     assert_eq!(app.storage.list("").await.unwrap(), ["media/b.pdf"]);
     assert_eq!(app.count("select count(*) from uploads").await, 1);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -159,6 +163,7 @@ async fn a_large_file_is_sent_in_parts() {
     assert!(std::fs::read(copy).unwrap() == large);
     let stored: String = sqlx::query_scalar("select sha256 from documents").fetch_one(&app.pool).await.unwrap();
     assert_eq!(stored, hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&large)));
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -167,4 +172,5 @@ async fn plain_sql_queues_too() {
     let id = app.insert("by hand", &sample()).await;
     let key: String = sqlx::query_scalar("select idempotency_key from apalis.jobs").fetch_one(&app.pool).await.unwrap();
     assert_eq!(key, format!("document:{id}"));
+    app.finish().await;
 }

@@ -72,6 +72,7 @@ async fn large_ones_are_sent_bit_by_bit() {
     let grown = api.server.peak_rss_mb() - small;
     println!("five readers of 60,000 masks, and five other formats: {grown} MiB more");
     assert!(grown < 24, "{grown} MiB");
+    app.finish_except(&["document without file"]).await;
 }
 
 #[tokio::test]
@@ -91,4 +92,5 @@ async fn results_that_vanish_end_it_early() {
     };
     println!("the client sees: {error:?}");
     assert!(api.server.log().contains("its results were removed or replaced meanwhile"));
+    app.finish_except(&["document without file"]).await;
 }

@@ -2,13 +2,12 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use super::create::{pdf_form, post, url};
-use crate::common::{PATIENCE, TestApp, sample};
+use crate::common::{TestApp, sample};
 
 async fn assert_nothing_is_left(app: &TestApp) {
     assert_eq!(app.count("select count(*) from documents").await, 0);
@@ -26,6 +25,7 @@ async fn a_transaction_that_fails() {
     let response = post(&server, pdf_form("Hello", sample(), "a.pdf")).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_nothing_is_left(&app).await;
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -37,6 +37,7 @@ async fn a_file_that_is_too_large() {
     let body: Value = response.json().await.unwrap();
     assert_eq!(body, json!({"detail": "The file is larger than the limit of 7340032 bytes (MAX_UPLOAD_MB)."}));
     assert_nothing_is_left(&app).await;
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -51,18 +52,12 @@ async fn a_client_that_hangs_up() {
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(&vec![b'x'; sent]).unwrap();
         // The upload has begun once its key is taken; only then does hanging up prove anything.
-        let started = Instant::now();
-        while app.count("select count(*) from uploads").await == 0 {
-            assert!(started.elapsed() < PATIENCE);
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        app.until_count("select count(*) from uploads", |uploads| uploads > 0).await;
         drop(stream);
-        while app.count("select count(*) from uploads").await > 0 {
-            assert!(started.elapsed() < PATIENCE, "the upload is not given up: {}", server.log());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        app.until_count("select count(*) from uploads", |uploads| uploads == 0).await;
         assert_nothing_is_left(&app).await;
     }
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -83,6 +78,7 @@ async fn a_bucket_that_does_not_answer() {
     assert_eq!(answer.json::<Value>().await.unwrap(), json!({"database": "ok", "storage": "unreachable"}));
     let health = Client::new().get(ready.replace("readyz", "healthz")).send().await.unwrap();
     assert_eq!(health.status(), StatusCode::OK);
+    app.abandon("there is no bucket any more");
 }
 
 #[tokio::test]
@@ -93,9 +89,12 @@ async fn sigterm_ends_the_server_cleanly() {
     let id = app.insert("x", b"%PDF-").await;
     let waiting = url(&server).replace("/api/create/", &format!("/api/v1/documents/{id}?wait=2"));
     let waiting = tokio::spawn(async move { reqwest::get(waiting).await.unwrap().status() });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let asked = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+        and query like '%from documents%'";
+    app.until_count(asked, |queries| queries > 0).await;
     server.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(waiting.await.unwrap(), StatusCode::OK);
     let status = server.exit().await;
     assert!(status.success() && !server.log().contains("panicked"), "{status}: {}", server.log());
+    app.finish().await;
 }

@@ -68,6 +68,7 @@ async fn lists_read_what_they_show() {
     assert_eq!(api.get("/queue").await["ready"], 100);
     let read = rows_read(&app.pool).await - before;
     assert!(read < COUNT / 4, "{read} rows are read");
+    app.abandon("thousands of documents have no file");
 }
 
 #[tokio::test]
@@ -88,6 +89,7 @@ async fn one_letter_is_looked_for_in_parts() {
         }
         assert_eq!((found.as_slice(), parts), (&expected[..], 13), "{sort}");
     }
+    app.abandon("thousands of documents have no file");
 }
 
 #[tokio::test]
@@ -130,6 +132,7 @@ async fn all_documents_are_sent_bit_by_bit() {
     assert!(packed.bytes().await.unwrap().len() * 2 < plain.len());
     let grown = api.server.peak_rss_mb() - small;
     assert!(grown < 25, "{grown} MB more");
+    app.abandon("thousands of documents have no file");
 }
 
 #[tokio::test]
@@ -155,6 +158,7 @@ async fn old_events_come_at_once() {
     docreader::queue::prune(&app.pool, keep).await.unwrap();
     let kinds: Vec<String> = sqlx::query_scalar("select kind from document_events").fetch_all(&app.pool).await.unwrap();
     assert_eq!(kinds, ["done"]);
+    app.finish().await;
 }
 
 /// Connections of the server that are at work.
@@ -187,4 +191,5 @@ async fn a_client_that_hangs_up_ends_its_query() {
     }
     lock.rollback().await.unwrap();
     assert_eq!(api.get("/documents").await["documents"], json!([]));
+    app.finish().await;
 }

@@ -14,5 +14,6 @@ mod memory;
 mod openapi;
 mod outbound;
 mod runs;
+mod snapshots;
 mod uploads;
 mod v1;

@@ -23,4 +23,5 @@ async fn a_thousand_uploads_and_lists_leave_it_under_30_mib() {
     let rss = server.rss_mb();
     println!("app serve after 1,000 uploads and lists: {rss} MiB");
     assert!(rss < 30, "{rss} MiB");
+    app.finish().await;
 }

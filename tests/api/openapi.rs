@@ -42,4 +42,5 @@ async fn every_path_is_there_with_its_methods_only() {
     assert!(page.text().await.unwrap().contains("swagger-ui-bundle.js"));
     let script = api.client.get(format!("{}/docs/swagger-ui-bundle.js", api.base)).send().await.unwrap();
     assert!(script.bytes().await.unwrap().len() > 500_000);
+    app.finish().await;
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::client::Api;
 use super::create::pdf_form;
 use crate::common::http::Stranger;
-use crate::common::{TestApp, sample};
+use crate::common::{TestApp, sample, skip};
 
 const LOOPBACK: (&str, &str) = ("OUTBOUND_ALLOW", "127.0.0.1/32");
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -43,8 +43,7 @@ async fn a_file_at_a_url() {
     let named = api.post_json("/documents", &json!({"url": format!("{}/a/My%20file.pdf", files.url)})).await;
     assert_eq!(named.json::<Value>().await.unwrap()["title"], "My_file.pdf");
     assert_eq!(api.get("/documents/2?wait=25").await["status"], "done");
-    app.settled().await;
-    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -75,6 +74,9 @@ async fn urls_that_give_no_file() {
         let over = api.document(&json!({"url": url})).await;
         // A machine without that name cannot refuse its address.
         let unknown = url.contains("ip6") && over["status"] == "pending";
+        if unknown {
+            skip::skip("the name ip6-localhost is unknown here");
+        }
         assert!(unknown || (over["status"] == "failed" && over["error"]["code"] == code), "{url}: {over}");
     }
     assert!(elsewhere.asked().is_empty());
@@ -83,6 +85,7 @@ async fn urls_that_give_no_file() {
         api.problem(refused, 400, "invalid_url").await;
     }
     assert_eq!(app.storage.list("").await.unwrap(), Vec::<String>::new());
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -119,6 +122,7 @@ async fn a_webhook_is_signed_and_tried_again() {
     };
     assert_eq!((&delivery["attempts"], &delivery["response_status"]), (&json!(2), &json!(204)));
     assert_eq!(api.get("/queue").await["webhooks"], 0);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -148,4 +152,5 @@ async fn a_webhook_that_is_not_wanted() {
         assert!(started.elapsed() < crate::common::PATIENCE, "{deliveries}");
     }
     assert_eq!(receiver.asked().len(), 1);
+    app.finish().await;
 }

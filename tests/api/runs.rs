@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::client::Api;
 use crate::common::http::Stranger;
 use crate::common::pdf::{pages, two_bad_pages};
-use crate::common::{PATIENCE, TestApp, fixture};
+use crate::common::{DocumentState, PATIENCE, TestApp, fixture};
 
 async fn reprocess(api: &Api, body: &Value) -> Value {
     let request = api.client.post(format!("{}/documents/1/reprocess", api.base)).json(body);
@@ -33,7 +33,7 @@ async fn results_stay_until_new_ones_are_complete() {
     let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
     sqlx::raw_sql("update documents set page_range = '1-4'").execute(&app.pool).await.unwrap();
     let worker = app.work(&[]);
-    assert_eq!(app.finished(id).await.0, "done");
+    assert_eq!(app.finished(id).await.status, "done");
     app.settled().await;
     drop(worker);
     let whole = (vec![1, 2, 3, 4], "complete".to_owned(), "attachment; filename=\"document-1.csv\"".to_owned());
@@ -47,7 +47,7 @@ async fn results_stay_until_new_ones_are_complete() {
     );
     assert_eq!(seen(&api).await, whole);
     let worker = app.work(&[]);
-    app.until(id, |(_, pages, _)| *pages > 1).await;
+    app.until(id, |d| d.pages_done > 1).await;
     assert_eq!(seen(&api).await, whole);
     assert_eq!(api.send(Method::POST, "/documents/1/cancel").await.status(), StatusCode::OK);
     app.settled().await;
@@ -56,7 +56,7 @@ async fn results_stay_until_new_ones_are_complete() {
 
     // A run that fails leaves them, too, and what the canceled one had made is gone.
     reprocess(&api, &json!({"pages": "900"})).await;
-    assert_eq!(app.until(id, |(status, ..)| status == "failed").await.0, "failed");
+    assert_eq!(app.until(id, |d| d.status == "failed").await.status, "failed");
     assert_eq!(seen(&api).await, whole);
     assert_eq!(app.count("select count(*) from pages where run = 2").await, 0);
 
@@ -77,6 +77,7 @@ async fn results_stay_until_new_ones_are_complete() {
     api.problem(wrong.send().await.unwrap(), 409, "unknown_model").await;
     let wrong = api.client.post(format!("{}/documents/1/reprocess", api.base)).json(&json!({"page": "1"}));
     api.problem(wrong.send().await.unwrap(), 400, "invalid_form").await;
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -85,7 +86,7 @@ async fn unfinished_exports_say_so() {
     let api = Api::start(&app, &[]).await;
     let id = app.insert("pages", &pages(40)).await;
     let worker = app.work(&[]);
-    app.until(id, |(_, pages, _)| *pages > 0).await;
+    app.until(id, |d| d.pages_done > 0).await;
     assert_eq!(api.send(Method::POST, "/documents/1/cancel").await.status(), StatusCode::OK);
     app.settled().await;
     drop(worker);
@@ -96,6 +97,7 @@ async fn unfinished_exports_say_so() {
         ("unfinished", "attachment; filename=\"document-1.unfinished.csv\"")
     );
     assert_eq!(api.get("/documents/1/export?format=coco").await["info"]["complete"], false);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -104,7 +106,7 @@ async fn a_page_that_fails_fails_alone() {
     let api = Api::start(&app, &[]).await;
     let id = app.insert("mixed", &two_bad_pages()).await;
     let worker = app.work(&[("RENDER_TIMEOUT_SECONDS", "1")]);
-    assert_eq!(app.finished(id).await, ("done".into(), 4, None));
+    assert_eq!(app.finished(id).await, DocumentState::done(4));
     let done = api.get("/documents/1").await;
     assert_eq!((&done["pages_failed"], &done["page_count"]), (&json!(2), &json!(4)));
     assert!(done["warning"].as_str().unwrap().starts_with("2 of 4 pages failed"), "{done}");
@@ -123,9 +125,10 @@ async fn a_page_that_fails_fails_alone() {
     let waiting = api.get("/documents/1").await;
     assert_eq!((&waiting["status"], &waiting["pages_done"]), (&json!("pending"), &json!(2)));
     let _worker = app.work(&[("RENDER_TIMEOUT_SECONDS", "1")]);
-    assert_eq!(app.finished(id).await, ("done".into(), 4, None));
+    assert_eq!(app.finished(id).await, DocumentState::done(4));
     assert_eq!(app.count("select count(*) from failed_pages").await, 2);
     assert_eq!(app.count("select min(id) from pages").await, first);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -149,4 +152,5 @@ async fn a_failed_attempt_is_shown() {
     assert!(waiting["next_attempt_at"].is_string(), "{waiting}");
     let listed = &api.get("/documents").await["documents"][0];
     assert_eq!((&listed["attempt"], &listed["last_error"]), (&waiting["attempt"], &waiting["last_error"]));
+    app.finish().await;
 }

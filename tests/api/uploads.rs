@@ -32,8 +32,7 @@ async fn straight_to_the_bucket() {
     let done = api.get("/documents/1?wait=25").await;
     assert_eq!(done["status"], "done");
     assert_eq!(done["sha256"], hex::encode(<sha2::Sha256 as sha2::Digest>::digest(sample())));
-    app.settled().await;
-    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -55,13 +54,14 @@ async fn uploads_that_become_nothing_are_swept_away() {
     sqlx::raw_sql("update uploads set expires_at = now()").execute(&app.pool).await.unwrap();
     api.problem(api.post_json("/documents", &json!({"upload": ids[0]})).await, 404, "unknown_upload").await;
     docreader::pipeline::sweep(&app.pool, &app.storage).await.unwrap();
-    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
+    app.assert_sound().await;
     sqlx::raw_sql("update garbage set since = since - interval '2 minutes'").execute(&app.pool).await.unwrap();
     docreader::pipeline::sweep(&app.pool, &app.storage).await.unwrap();
     assert_eq!(app.storage.list("").await.unwrap(), Vec::<String>::new());
     for table in ["select count(*) from uploads", "select count(*) from garbage", "select count(*) from documents"] {
         assert_eq!(app.count(table).await, 0);
     }
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn the_audit_finds_what_belongs_to_nothing() {
     let server = app.serve(&[]).await;
     super::create::post(&server, pdf_form("one", sample(), "one.pdf")).await;
     super::create::post(&server, pdf_form("two", sample(), "two.pdf")).await;
-    assert_eq!(docreader::queue::audit(&app.pool, &app.storage).await.unwrap(), []);
+    app.assert_sound().await;
     sqlx::raw_sql("delete from apalis.jobs where idempotency_key = 'document:1'; delete from documents where id = 2")
         .execute(&app.pool)
         .await
@@ -95,6 +95,7 @@ async fn the_audit_finds_what_belongs_to_nothing() {
         "{}",
         check.log()
     );
+    app.abandon("the audit has found what is left here on purpose");
 }
 
 #[tokio::test]
@@ -125,4 +126,5 @@ async fn a_document_asks_for_a_model() {
     assert_eq!(api.get("/queue").await["ready"], 1);
     assert_eq!(api.send(Method::POST, "/documents/1/cancel").await.status(), StatusCode::OK);
     assert_eq!(app.count("select count(*) from apalis.jobs where status = 'Pending'").await, 0);
+    app.finish().await;
 }

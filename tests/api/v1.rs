@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::client::Api;
 use super::create::pdf_form;
-use crate::common::{TestApp, fixture, sample};
+use crate::common::{DocumentState, TestApp, fixture, sample};
 
 #[tokio::test]
 async fn from_upload_to_results() {
@@ -88,6 +88,7 @@ async fn from_upload_to_results() {
     let done = api.get("/documents/1?wait=25").await;
     assert_eq!((&done["status"], &done["run"]), (&json!("done"), &json!(2)));
     assert_eq!(api.get("/documents/1/pages").await["pages"][0]["detections"], found.len());
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -113,6 +114,7 @@ async fn the_same_idempotency_key_is_the_same_document() {
         let untitled = api.upload(pdf_form("", sample(), "a.pdf"), Some("k3")).await;
         assert_eq!(untitled.headers()["location"], "/api/v1/documents/3");
     }
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -137,6 +139,7 @@ async fn a_range_of_pages_with_its_own_thresholds() {
     assert!(app.count("select count(*) from detections").await > 0);
     let failed = api.get("/documents/2?wait=25").await;
     assert_eq!((&failed["status"], &failed["error"]["code"]), (&json!("failed"), &json!("page_range_empty")));
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -147,15 +150,15 @@ async fn cancel_retry_delete() {
     let waiting = "select count(*) from apalis.jobs where status = 'Pending'";
 
     assert_eq!(api.send(Method::POST, "/documents/1/cancel").await.status(), StatusCode::OK);
-    assert_eq!((app.count(waiting).await, app.status(1).await.0.as_str()), (0, "canceled"));
+    assert_eq!((app.count(waiting).await, app.state(1).await.status.as_str()), (0, "canceled"));
     let twice = api.send(Method::POST, "/documents/1/cancel").await;
     api.problem(twice, 409, "status_conflict").await;
     assert_eq!(api.send(Method::POST, "/documents/1/retry").await.status(), StatusCode::OK);
-    assert_eq!((app.count(waiting).await, app.status(1).await.0.as_str()), (1, "pending"));
+    assert_eq!((app.count(waiting).await, app.state(1).await.status.as_str()), (1, "pending"));
 
     // A running document stops at its next page.
     let worker = app.work(&[]);
-    app.until(1, |(_, pages, _)| *pages >= 2).await;
+    app.until(1, |d| d.pages_done >= 2).await;
     assert_eq!(api.send(Method::POST, "/documents/1/cancel").await.status(), StatusCode::OK);
     let started = std::time::Instant::now();
     while !worker.log().contains("job done") {
@@ -163,7 +166,7 @@ async fn cancel_retry_delete() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     app.settled().await;
-    let (status, pages, _) = app.status(1).await;
+    let DocumentState { status, pages_done: pages, .. } = app.state(1).await;
     assert!(status == "canceled" && pages < 58, "{status} after {pages}");
 
     assert_eq!(api.send(Method::DELETE, "/documents/1").await.status(), StatusCode::NO_CONTENT);
@@ -181,6 +184,7 @@ async fn cancel_retry_delete() {
         assert_eq!(app.count(table).await, 0, "{table}");
     }
     assert_eq!(app.storage.list("").await.unwrap(), Vec::<String>::new());
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -214,6 +218,7 @@ async fn lists_are_filtered_and_paged() {
         let detail = api.problem(response, 400, "invalid_parameter").await;
         assert!(detail.contains(part), "{detail}");
     }
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -242,6 +247,7 @@ async fn events_tell_what_happens_and_can_be_resumed() {
     let text = resumed.await.unwrap().text().await.unwrap();
     let kinds: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("event: ")).collect();
     assert_eq!(kinds, ["page", "done"]);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -279,6 +285,7 @@ async fn problems_have_codes_and_leave_nothing() {
     }
     assert_eq!(app.count("select count(*) from documents").await + app.count("select count(*) from uploads").await, 0);
     assert_eq!(app.storage.list("").await.unwrap(), Vec::<String>::new());
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -329,4 +336,5 @@ async fn tokens_open_what_they_may() {
     assert_eq!(reqwest::get(closed).await.unwrap().status(), StatusCode::FORBIDDEN);
     let with_token = api.client.get(closed).bearer_auth(&tokens[0]).send().await.unwrap();
     assert_eq!(with_token.status(), StatusCode::OK);
+    app.finish().await;
 }

@@ -37,6 +37,7 @@ async fn the_place_of_a_bucket_is_named_where_it_must_be() {
         assert_eq!(put.body.contains(&format!("<LocationConstraint>{region}</LocationConstraint>")), named, "{put:?}");
         assert!(named || put.body.is_empty(), "{put:?}");
     }
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -47,6 +48,7 @@ async fn a_refusal_is_not_asked_again() {
     let (made, log, took) = create_bucket(&app, &s3.url, "us-east-1").await;
     assert!(!made && log.contains("AccessDenied") && log.contains("may this user create buckets?"), "{log}");
     assert!(took < Duration::from_secs(10) && s3.asked().len() <= 2, "{took:?} {:?}", s3.asked());
+    app.finish().await;
 }
 
 /// The bucket's server behind TLS, with a certificate of a root that nobody knows.
@@ -82,4 +84,5 @@ async fn a_root_of_ones_own_is_trusted_by_name_only() {
         assert_eq!(succeeds, trusted, "{log}");
         assert!(trusted || log.contains("UnknownIssuer") && log.contains("SSL_CERT_FILE"), "{log}");
     }
+    app.finish().await;
 }

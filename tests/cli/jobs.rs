@@ -21,8 +21,9 @@ async fn an_admin_looks_and_acts() {
     assert_eq!(app(&test, &["cancel", &waiting.to_string()]).await, (true, format!("document {waiting} canceled\n")));
 
     let worker = test.work(&[]);
-    assert_eq!(test.finished(good).await.0, "done");
-    assert_eq!(test.finished(bad).await.0, "failed");
+    assert_eq!(test.finished(good).await.status, "done");
+    assert_eq!(test.finished(bad).await.status, "failed");
+    test.settled().await;
     let (_, dead) = app(&test, &["list", "--state", "dead"]).await;
     assert!(dead.contains("bad") && !dead.contains("good"), "{dead}");
     let (_, shown) = app(&test, &["show", &bad.to_string()]).await;
@@ -36,14 +37,15 @@ async fn an_admin_looks_and_acts() {
     assert!(ok && retried == format!("document {waiting} queued again\n"), "{retried}");
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     let (_, list) = app(&test, &["list"]).await;
-    assert!(list.contains("paused") && test.status(waiting).await.0 == "pending", "{list}");
+    assert!(list.contains("paused") && test.state(waiting).await.status == "pending", "{list}");
     assert_eq!(app(&test, &["resume"]).await, (true, "documents resumed\n".to_owned()));
-    assert_eq!(test.finished(waiting).await.0, "done");
+    assert_eq!(test.finished(waiting).await.status, "done");
 
     let (ok, refused) = app(&test, &["retry", &good.to_string()]).await;
     assert!(!ok && refused.contains("is done and cannot be queued again"), "{refused}");
     let (ok, missing) = app(&test, &["show", "99"]).await;
     assert!(!ok && missing.contains("there is no document 99"), "{missing}");
+    test.finish().await;
 }
 
 #[tokio::test]
@@ -59,6 +61,7 @@ async fn old_jobs_are_removed_in_batches() {
     assert_eq!(test.count("select count(*) from apalis.jobs").await, 1);
     let started = std::time::Instant::now();
     let _worker = test.work(&[]);
-    assert_eq!(test.finished(fresh).await.0, "done");
+    assert_eq!(test.finished(fresh).await.status, "done");
     assert!(started.elapsed() < PATIENCE);
+    test.finish().await;
 }

@@ -9,4 +9,5 @@ mod jobs;
 mod migrate;
 mod model;
 mod settings;
+mod settings_table;
 mod up;

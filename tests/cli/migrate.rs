@@ -49,6 +49,7 @@ async fn a_current_schema_is_left_alone() {
     migrate(&app).await;
     tx.rollback().await.unwrap();
     assert_eq!(text(&app.pool, WRITTEN).await, before);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -75,6 +76,7 @@ async fn an_older_schema_is_refused_until_it_is_brought_up_to_date() {
     // A later version has migrated meanwhile: this one may go on beside it.
     sqlx::raw_sql("insert into applied_sql (sha256) values (repeat('1', 64))").execute(&app.pool).await.unwrap();
     let _server = app.serve(&[]).await;
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -107,6 +109,7 @@ async fn a_database_of_the_time_before_the_files_is_upgraded() {
     let attempts = docreader::queue::attempts(&app.pool, 1).await.unwrap();
     assert_eq!(attempts[0].outcome, docreader::queue::AttemptOutcome::WorkerDied);
     let _server = app.serve(&[]).await;
+    app.abandon("its document has no file");
 }
 
 #[tokio::test]
@@ -136,6 +139,7 @@ async fn migrations_wait_for_those_who_work_and_for_each_other() {
     }
     assert_eq!(app.count("select count(*) from applied_sql").await, 1);
     assert_eq!(app.count("select count(*) from pg_trigger where tgname = 'documents_event'").await, 1);
+    app.abandon("its document has no file");
 }
 
 /// The names of the enum are those of the domain.
@@ -146,4 +150,5 @@ async fn the_program_knows_how_attempts_end() {
     let check = text(&app.pool, check).await;
     let names: Vec<&str> = check.split('\'').skip(1).step_by(2).collect();
     assert_eq!(names, docreader::queue::AttemptOutcome::ALL.map(|outcome| outcome.name()));
+    app.finish().await;
 }

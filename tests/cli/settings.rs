@@ -1,6 +1,6 @@
 //! A missing or wrong setting ends with one line that names it and the remedy, and shows no secret.
 
-use crate::common::App;
+use crate::common::{App, skip};
 
 async fn error(args: &[&str], environment: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -51,6 +51,7 @@ async fn a_database_without_schema_is_told_from_a_dead_one() {
         assert!(!process.exit().await.success());
         assert!(process.log().contains("run") && process.log().contains("`app migrate`"), "{}", process.log());
     }
+    app.abandon("the schema is gone");
 }
 
 #[tokio::test]
@@ -68,6 +69,7 @@ async fn migrate_makes_schema_and_bucket_and_may_run_again() {
     let server = app.serve(&bucket).await;
     let ready = server.url.as_deref().unwrap().replace("/api/create/", "/readyz");
     assert_eq!(reqwest::get(ready).await.unwrap().status(), 200);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -86,16 +88,14 @@ async fn a_database_without_connections_is_told_from_a_dead_one() {
     assert!(server.log().contains("lets in fewer; lower DATABASE_MAX_CONNECTIONS"), "{}", server.log());
     // The server has both.
     server.find_in_log("listening on ").await;
-    let started = std::time::Instant::now();
-    while app.count("select count(*) from pg_stat_activity where usename = 'few'").await < 2 {
-        assert!(started.elapsed() < crate::common::PATIENCE);
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    app.until_count("select count(*) from pg_stat_activity where usename = 'few'", |connections| connections == 2)
+        .await;
     let mut jobs = app.start(&["jobs", "list"], &[("DATABASE_URL", url.as_str())]);
     assert!(!jobs.exit().await.success());
     assert!(jobs.log().contains("PostgreSQL has no connection left; lower DATABASE_MAX_CONNECTIONS"), "{}", jobs.log());
     drop(server);
     sqlx::raw_sql("drop owned by few; drop role few").execute(&app.pool).await.unwrap();
+    app.finish().await;
 }
 
 /// A PgBouncer in front of a database, which need not be installed.
@@ -126,14 +126,14 @@ async fn a_pooler_is_refused() {
         let spawned =
             command.arg(&path_for_all).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
         let Ok(mut bouncer) = spawned else {
-            println!("not tested: no pgbouncer here");
-            return;
+            app.abandon("nothing was done");
+            return skip::skip("no pgbouncer here");
         };
         let started = std::time::Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             if bouncer.try_wait().unwrap().is_some() {
-                println!("not tested: pgbouncer does not run here");
-                return;
+                app.abandon("nothing was done");
+                return skip::skip("pgbouncer does not run here");
             }
             assert!(started.elapsed() < crate::common::PATIENCE);
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -151,4 +151,5 @@ async fn a_pooler_is_refused() {
             server.log()
         );
     }
+    app.finish().await;
 }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{TestApp, fixture};
+use nix::sys::signal::Signal;
+
+use crate::common::{TestApp, fixture, skip};
 
 /// Runs a program with a small disk of its own at `$1`, as far as the system lets a user make one.
 const SMALL_DISK: &str = r#"mount -t tmpfs -o size=4m tmpfs "$1" && shift && exec "$@""#;
@@ -13,8 +15,7 @@ async fn a_full_disk_is_waited_for() {
     let flags = if nix::unistd::Uid::effective().is_root() { "-m" } else { "-Urm" };
     let can = std::process::Command::new("unshare").args([flags, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
     if !can.is_ok_and(|output| output.status.success()) {
-        println!("not tested: this machine lets nobody mount");
-        return;
+        return skip::skip("this machine lets nobody mount");
     }
     let app = TestApp::new().await;
     let disk = app.folder.path().join("disk");
@@ -34,10 +35,13 @@ async fn a_full_disk_is_waited_for() {
     }
     let error: String = sqlx::query_scalar("select error from job_attempts").fetch_one(&app.pool).await.unwrap();
     assert!(error.contains("No space left on device"), "{error}");
-    assert_eq!(app.status(id).await.0, "pending");
+    assert_eq!(app.state(id).await.status, "pending");
     std::fs::remove_file(&full).unwrap();
-    app.until(id, |(_, pages, _)| *pages > 0).await;
+    app.until(id, |d| d.pages_done > 0).await;
     // Nothing with a name lies there, even now.
     let left = std::fs::read_dir(format!("/proc/{}/root{disk}", worker.pid())).unwrap().count();
     assert_eq!(left, 0);
+    worker.signal(Signal::SIGTERM);
+    assert!(worker.exit().await.success());
+    app.finish().await;
 }

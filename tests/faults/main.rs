@@ -2,10 +2,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/jobs.rs"]
+mod jobs;
 
-mod apalis;
 mod chaos;
 mod disk;
 mod hosts;
 mod outage;
+mod remedies;
 mod transaction;

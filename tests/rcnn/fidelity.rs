@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{Device as CandleDevice, Tensor};
+use docreader::kernels::Isa;
 use docreader::rcnn::{Detection, Device, Dtype, Kernels, Memory, Model, ModelInput, Proposals, Rle, input};
 use serde::Deserialize;
+
+use crate::skip::skip_isa;
 
 const FEATURE_TOLERANCE: f32 = 1e-5;
 const STAGE_TOLERANCE: f32 = 1e-4;
@@ -137,7 +140,23 @@ fn intersection_over_union(a: &Rle, b: &Rle) -> f64 {
     if union == 0.0 { 1.0 } else { count(|(a, b)| a & b) / union }
 }
 
+/// The instruction set that is tested, which `DOCREADER_ISA` may ask for.
+fn look_for_isa() {
+    let asked = std::env::var("DOCREADER_ISA").unwrap_or_default();
+    if !asked.is_empty() && Isa::best().name() != asked {
+        skip_isa(&asked);
+    }
+}
+
+/// In tests of bf16, which is f32 without AMX.
+fn look_for_amx() {
+    if std::env::var_os("DOCREADER_ISA").is_none() && Isa::best() != Isa::Amx {
+        skip_isa("amx");
+    }
+}
+
 fn pages_match(name: &str, device: Device, kernels: Kernels) {
+    look_for_isa();
     let model = load(name, device, kernels);
     for n in 0..4 {
         let want = expected(name, n);
@@ -214,6 +233,7 @@ fn away(
 /// without AMX this is f32 once more.
 #[test]
 fn bf16_detections() {
+    look_for_amx();
     for name in ["tiny_mask", "tiny_faster"] {
         let (found, more) = away(name, Device::Cpu, Dtype::Bf16, 1.0, 0.02);
         let lost = found.iter().filter(|d| d.is_none_or(|(_, score)| score >= 0.02)).count();
@@ -226,6 +246,7 @@ fn bf16_detections() {
 /// With a backbone in bf16, too, one region in thirty may be lost, or more than 5 px away, or come, and nine in ten stay within a pixel and 0.02.
 #[test]
 fn bf16_all_detections() {
+    look_for_amx();
     let (mut regions, mut lost, mut near, mut more) = (0, 0, 0, 0);
     for name in ["tiny_mask", "tiny_faster"] {
         let (found, others) = away(name, Device::Cpu, Dtype::Bf16All, 5.0, 0.05);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::{PATIENCE, TestApp, fixture, pdf, sample};
+use crate::common::{DocumentState, PATIENCE, TestApp, fixture, pdf, sample};
 
 #[tokio::test]
 async fn each_bad_file_says_why_and_the_worker_lives() {
@@ -40,17 +40,18 @@ async fn each_bad_file_says_why_and_the_worker_lives() {
     let good = app.insert("good", &whole).await;
     let worker = app.work(&[("RENDER_TIMEOUT_SECONDS", "1")]);
     for (id, name, expected) in cases {
-        let (status, pages, error) = app.finished(id).await;
+        let DocumentState { status, pages_done: pages, error, .. } = app.finished(id).await;
         // A page that fails is through, too; of these files it is the only one.
         let failed = i32::from(expected.starts_with("Page 1 "));
         assert_eq!((status.as_str(), pages, error.as_deref()), ("failed", failed, Some(expected)), "{name}");
     }
-    assert_eq!(app.finished(good).await, ("done".into(), 1, None));
+    assert_eq!(app.finished(good).await, DocumentState::done(1));
     assert_eq!(worker.log().matches("waiting for documents").count(), 1, "the worker never had to start again");
     app.settled().await;
     // A file's own fault is not tried again.
     let tried_once = "select count(*) from apalis.jobs where attempts = 1 and status in ('Killed', 'Done')";
     assert_eq!(app.count(tried_once).await, 10);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -59,11 +60,12 @@ async fn an_object_that_is_gone_fails_its_document() {
     let insert = "insert into documents (title, object_key) values ('x', 'media/gone.pdf') returning id";
     let id: i64 = sqlx::query_scalar(insert).fetch_one(&app.pool).await.unwrap();
     let _worker = app.work(&[]);
-    let (status, _, error) = app.finished(id).await;
+    let DocumentState { status, error, .. } = app.finished(id).await;
     assert_eq!(
         (status.as_str(), error.as_deref()),
         ("failed", Some("The uploaded file is not in the bucket: media/gone.pdf"))
     );
+    app.finish_except(&["document without file"]).await;
 }
 
 #[tokio::test]
@@ -71,7 +73,7 @@ async fn a_renderer_that_crashes_fails_its_document() {
     let app = TestApp::new().await;
     let worker = app.work(&[("RENDER_TIMEOUT_SECONDS", "30")]);
     let id = app.insert("endless", &pdf::endless()).await;
-    app.until(id, |(status, ..)| status == "processing").await;
+    app.until(id, |d| d.status == "processing").await;
     let started = Instant::now();
     let child = loop {
         if let Some(&child) = worker.children().first()
@@ -83,11 +85,12 @@ async fn a_renderer_that_crashes_fails_its_document() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
     kill(Pid::from_raw(child), Signal::SIGABRT).unwrap();
-    let (status, _, error) = app.finished(id).await;
+    let DocumentState { status, error, .. } = app.finished(id).await;
     let error = error.unwrap();
     assert!(status == "failed" && error.starts_with("Page 1 made the renderer crash (SIGABRT)"), "{error}");
     let next = app.insert("good", &sample()).await;
-    assert_eq!(app.finished(next).await, ("done".into(), 1, None));
+    assert_eq!(app.finished(next).await, DocumentState::done(1));
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -101,10 +104,10 @@ async fn a_renderer_that_wants_too_much_memory_fails_its_document() {
     let worker = app.work(&[("RENDER_MEMORY_MB", "256"), ("RENDER_TIMEOUT_SECONDS", "2")]);
     let busy = app.insert("endless", &pdf::endless()).await;
     // pdfium may refuse the image and leave it out, or run into the limit.
-    let (status, _, error) = app.finished(id).await;
+    let DocumentState { status, error, .. } = app.finished(id).await;
     assert!(status == "done" || error.is_some_and(|e| e.contains("RENDER_MEMORY_MB")));
     // A child that is at work has the limit on its address space, and no more than that of it.
-    app.until(busy, |(status, ..)| status == "processing").await;
+    app.until(busy, |d| d.status == "processing").await;
     let started = Instant::now();
     let child = loop {
         match worker.children().first() {
@@ -124,4 +127,5 @@ async fn a_renderer_that_wants_too_much_memory_fails_its_document() {
         assert!(started.elapsed() < PATIENCE, "child {child} outlives its worker");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    app.abandon("the worker was killed at its job");
 }

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::common::pdf::pages;
-use crate::common::{TestApp, fixture};
+use crate::common::{DocumentState, TestApp, fixture};
 
 /// One job a document.
 const WHOLE: &[(&str, &str)] = &[("CHUNK_PAGES", "0")];
 
 /// Each page's rows are there once, as one worker alone would have written them.
 pub async fn assert_whole(app: &TestApp, id: i64) {
-    assert_eq!(app.finished(id).await, ("done".into(), 58, None));
+    assert_eq!(app.finished(id).await, DocumentState::done(58));
     assert_eq!(app.count("select count(*) from pages").await, 58);
     assert_eq!(app.count("select count(distinct number) from pages where number between 1 and 58").await, 58);
     let gaps = "select count(*) from (select page_id, count(*) n, max(ordinal) + 1 m from detections group by 1) x where n <> m";
@@ -29,9 +29,9 @@ async fn a_killed_worker_is_replaced() {
     let app = TestApp::new().await;
     let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
     let first = app.work(WHOLE);
-    app.until(id, |(_, pages, _)| *pages >= 5).await;
+    app.until(id, |d| d.pages_done >= 5).await;
     first.signal(Signal::SIGKILL);
-    let done_by_first = app.status(id).await.1;
+    let done_by_first = app.state(id).await.pages_done;
     assert!(done_by_first < 58);
     let second = app.work(WHOLE);
     assert_whole(&app, id).await;
@@ -50,6 +50,7 @@ async fn a_killed_worker_is_replaced() {
     let workers: Vec<(i32, String)> =
         sqlx::query_as("select id, state from queue_workers order by id").fetch_all(&app.pool).await.unwrap();
     assert_eq!(workers, [(1, "died".into()), (2, "alive".into())]);
+    app.finish().await;
 }
 
 /// The times from SIGKILL until another worker has the document, over and over.
@@ -62,7 +63,7 @@ async fn death_is_noticed_in_seconds() {
     let mut times = vec![];
     for kill in 0..KILLS {
         let id = app.insert(&format!("document {kill}"), &pdf).await;
-        app.until(id, |(_, pages, _)| *pages >= 1).await;
+        app.until(id, |d| d.pages_done >= 1).await;
         let holder = "select w.pid from worker_processes w join apalis.jobs j on worker_process_of(j.lock_by) = w.id
                       where j.status = 'Running'";
         let pid: i32 = sqlx::query_scalar(holder).fetch_one(&app.pool).await.unwrap();
@@ -76,11 +77,12 @@ async fn death_is_noticed_in_seconds() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         times.push(killed.elapsed());
-        assert_eq!(app.finished(id).await.0, "done");
+        assert_eq!(app.finished(id).await.status, "done");
     }
     times.sort();
     println!("from SIGKILL to the next worker: {times:?}");
     assert!(times[KILLS - 1] < Duration::from_secs(5), "{times:?}");
+    app.finish().await;
 }
 
 /// A worker that stands still is replaced after the silence that is allowed; when it moves again, it does no harm.
@@ -89,12 +91,12 @@ async fn a_worker_that_stands_still_is_replaced() {
     let app = TestApp::new().await;
     let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
     let first = app.work(WHOLE);
-    app.until(id, |(_, pages, _)| *pages >= 3).await;
+    app.until(id, |d| d.pages_done >= 3).await;
     let _second = app.work(&[WHOLE[0], ("WORKER_SILENCE_SECONDS", "10")]);
     first.signal(Signal::SIGSTOP);
     let stopped = Instant::now();
-    let before = app.status(id).await.1;
-    app.until(id, |(_, done, _)| *done > before + 1).await;
+    let before = app.state(id).await.pages_done;
+    app.until(id, |d| d.pages_done > before + 1).await;
     assert!(stopped.elapsed() > Duration::from_secs(8), "{:?}", stopped.elapsed());
     first.signal(Signal::SIGCONT);
     assert_whole(&app, id).await;
@@ -106,7 +108,8 @@ async fn a_worker_that_stands_still_is_replaced() {
     // It works on under its new name.
     let again = app.insert("again", &pages(2)).await;
     drop(_second);
-    assert_eq!(app.finished(again).await.0, "done");
+    assert_eq!(app.finished(again).await.status, "done");
+    app.finish().await;
 }
 
 /// A document that kills its workers ends.
@@ -117,15 +120,16 @@ async fn a_document_that_kills_its_workers_is_given_up() {
     // Four have died of it already.
     sqlx::raw_sql("update apalis.jobs set attempts = 4").execute(&app.pool).await.unwrap();
     let first = app.work(WHOLE);
-    app.until(id, |(_, pages, _)| *pages >= 1).await;
+    app.until(id, |d| d.pages_done >= 1).await;
     first.signal(Signal::SIGKILL);
     let second = app.work(WHOLE);
-    let (status, _, error) = app.finished(id).await;
+    let DocumentState { status, error, .. } = app.finished(id).await;
     assert_eq!(status, "failed");
     assert!(error.unwrap().starts_with("The worker died 5 times while it was at this document"));
     let fine = app.insert("fine", &pages(2)).await;
-    assert_eq!(app.finished(fine).await.0, "done");
+    assert_eq!(app.finished(fine).await.status, "done");
     assert!(!second.log().contains("run{document=1}"), "{}", second.log());
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -133,18 +137,19 @@ async fn a_stopped_worker_hands_back_at_the_next_page() {
     let app = TestApp::new().await;
     let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
     let mut first = app.work(WHOLE);
-    app.until(id, |(_, pages, _)| *pages >= 3).await;
+    app.until(id, |d| d.pages_done >= 3).await;
     let asked = Instant::now();
     first.signal(Signal::SIGTERM);
     assert!(first.exit().await.success());
     assert!(asked.elapsed() < Duration::from_secs(10));
-    let (status, pages, _) = app.status(id).await;
+    let DocumentState { status, pages_done: pages, .. } = app.state(id).await;
     assert!(status == "pending" && pages < 58, "{status} after {pages} pages");
     let job: (String, i32) =
         sqlx::query_as("select status, attempts from apalis.jobs").fetch_one(&app.pool).await.unwrap();
     assert_eq!(job, ("Pending".into(), 0), "handing back costs no attempt");
     let _second = app.work(WHOLE);
     assert_whole(&app, id).await;
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -157,10 +162,11 @@ async fn a_worker_that_has_worked_enough_ends() {
     let mut second = app.work(&[("WORKER_MAX_MEMORY_MB", "1")]);
     assert!(second.exit().await.success());
     for id in ids {
-        assert_eq!(app.status(id).await.0, "done");
+        assert_eq!(app.state(id).await.status, "done");
     }
     let states = "select count(*) from queue_workers where state = 'stopped'";
     assert_eq!(app.count(states).await, 2);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -168,11 +174,12 @@ async fn sigquit_ends_a_worker_at_once() {
     let app = TestApp::new().await;
     let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
     let mut worker = app.work(WHOLE);
-    app.until(id, |(_, pages, _)| *pages >= 1).await;
+    app.until(id, |d| d.pages_done >= 1).await;
     worker.signal(Signal::SIGQUIT);
     let asked = Instant::now();
     assert_eq!(worker.exit().await.code(), Some(131));
     assert!(asked.elapsed() < Duration::from_secs(2));
+    app.abandon("the worker ended at its job");
 }
 
 /// What a dead worker had is the next to be taken, however many wait.
@@ -184,14 +191,17 @@ async fn what_a_dead_worker_had_goes_first() {
         app.insert(&format!("later {i}"), &pages(4)).await;
     }
     let worker = app.work(WHOLE);
-    app.until(first, |(_, pages, _)| *pages >= 1).await;
+    app.until(first, |d| d.pages_done >= 1).await;
     worker.signal(Signal::SIGKILL);
-    let _next = app.work(WHOLE);
-    assert_eq!(app.finished(first).await.0, "done");
+    let mut next = app.work(WHOLE);
+    assert_eq!(app.finished(first).await.status, "done");
     // Some are done before the death is noticed.
     let before =
         "select count(*) from documents where finished_at < (select finished_at from documents where title = 'first')";
     assert!(app.count(before).await < 20);
+    next.signal(Signal::SIGTERM);
+    assert!(next.exit().await.success());
+    app.finish().await;
 }
 
 /// Jobs whose worker has ended, or never was one of the process that it is named after, are named by `app check` and go back to the queue
@@ -211,7 +221,7 @@ async fn jobs_that_nobody_is_at_go_back() {
     assert_eq!(check.log().matches("job without worker").count(), 2, "{}", check.log());
     let worker = app.work(&[]);
     for id in ids {
-        assert_eq!(app.finished(id).await.0, "done", "{}", worker.log());
+        assert_eq!(app.finished(id).await.status, "done", "{}", worker.log());
     }
     // One of a worker of this very process that has ended.
     let late = app.insert("d", &pages(1)).await;
@@ -220,11 +230,12 @@ async fn jobs_that_nobody_is_at_go_back() {
     let again = "update documents set status = 'pending' where id = 4;
         update apalis.jobs set status = 'Running', lock_at = now(), lock_by = '2:documents:earlier' where status = 'Pending'";
     sqlx::raw_sql(again).execute(&app.pool).await.unwrap();
-    assert_eq!(app.finished(late).await.0, "done", "{}", worker.log());
+    assert_eq!(app.finished(late).await.status, "done", "{}", worker.log());
     app.settled().await;
     let spent = "select count(*) from job_attempts where outcome not in ('done', 'handed back')";
     assert_eq!(app.count(spent).await, 0);
     assert_eq!(app.count("select count(*) from apalis.jobs where attempts <> 1").await, 0);
     let mut check = app.start(&["check"], &[]);
     assert!(check.exit().await.success(), "{}", check.log());
+    app.finish().await;
 }

@@ -4,7 +4,7 @@ use docreader::documents::{self, DetectionRow, JobLease, PageOf, PageResult, Reg
 use docreader::storage::ObjectKey;
 use serde_json::{Value, json};
 
-use crate::common::{TestApp, fixture, sample};
+use crate::common::{DocumentState, TestApp, fixture, sample};
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -26,7 +26,7 @@ async fn rows_and_objects_are_those_of_app_detect() {
     let app = TestApp::new().await;
     let id = app.insert("handbook", &sample()).await;
     let _worker = app.work(&[("CROP_MIN_SCORE", "0.9")]);
-    assert_eq!(app.finished(id).await, ("done".into(), 1, None));
+    assert_eq!(app.finished(id).await, DocumentState::done(1));
 
     let mut detect = app.start(&["detect", "samples/amt_handbook_sample.pdf", "--json"], &[]);
     assert!(detect.exit().await.success());
@@ -72,6 +72,7 @@ async fn rows_and_objects_are_those_of_app_detect() {
         sqlx::query_as("select status, last_result from apalis.jobs").fetch_one(&app.pool).await.unwrap();
     assert_eq!(job.0, "Done");
     assert_eq!(job.1["Ok"]["detections"], rows.len());
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -79,14 +80,15 @@ async fn a_long_document_does_not_make_the_worker_grow() {
     let app = TestApp::new().await;
     let id = app.insert("bytefield", &std::fs::read(fixture("bytefield.pdf")).unwrap()).await;
     let worker = app.work(&[]);
-    app.until(id, |(_, pages, _)| *pages >= 15).await;
+    app.until(id, |d| d.pages_done >= 15).await;
     let early = worker.rss_mb();
-    assert_eq!(app.finished(id).await, ("done".into(), 58, None));
+    assert_eq!(app.finished(id).await, DocumentState::done(58));
     let late = worker.rss_mb();
     println!("app work after 15 pages: {early} MiB, after 58: {late} MiB");
     assert!(late <= early + early / 5, "{early} MiB after 15 pages, {late} after 58");
     assert!(worker.log().contains("Running for page 3 of 58"));
     assert_eq!(app.count("select count(distinct number) from pages").await, 58);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -134,13 +136,14 @@ async fn workers_that_race_for_a_page_record_it_once() {
         assert_eq!(both, ["Before", "Now"]);
     }
     assert_eq!(app.count("select count(*) from detections").await, 20);
-    assert_eq!(app.status(id).await.1, 20);
+    assert_eq!(app.state(id).await.pages_done, 20);
     // A late worker with another model neither counts nor finishes.
     assert_eq!(documents::save_page(&app.pool, of(&ours, &other, 21), &page).await.unwrap(), Saved::Unwanted);
     // Nor does one that has the job no more.
     assert_eq!(documents::save_page(&app.pool, of(&others, &model, 21), &page).await.unwrap(), Saved::Lost);
     documents::finish(&app.pool, id, other.id, 1).await.unwrap();
-    assert_eq!(app.status(id).await.0, "processing");
+    assert_eq!(app.state(id).await.status, "processing");
+    app.abandon("a job is held by a worker that never was");
 }
 
 #[tokio::test]
@@ -148,10 +151,11 @@ async fn an_image_is_one_page() {
     let app = TestApp::new().await;
     let id = app.insert("picture", &std::fs::read(fixture("tiny_mask/page1.png")).unwrap()).await;
     let _worker = app.work(&[("MODEL_PATH", "tests/fixtures/tiny_mask")]);
-    assert_eq!(app.finished(id).await, ("done".into(), 1, None));
+    assert_eq!(app.finished(id).await, DocumentState::done(1));
     let want: Value = serde_json::from_slice(&std::fs::read(fixture("tiny_mask/page1.json")).unwrap()).unwrap();
     let size: (i32, i32, f32) =
         sqlx::query_as("select height_px, width_px, width_pt from pages").fetch_one(&app.pool).await.unwrap();
     assert_eq!((json!([size.0, size.1]), size.2), (want["image_size"].clone(), size.1 as f32));
     assert_eq!(app.count("select count(*) from detections").await, want["boxes"].as_array().unwrap().len() as i64);
+    app.finish().await;
 }

@@ -8,20 +8,22 @@ use std::time::{Duration, Instant};
 use docreader::embedded::S3Server;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 use super::{Hosts, address};
-use crate::common::{App, PATIENCE, TestApp, fixture};
+use crate::common::{App, PATIENCE, TestApp, fixture, skip};
 
 const S3_PORT: u16 = 9000;
 
+/// What ends first stands first.
 pub struct Stand {
-    pub app: TestApp,
     pub workers: Vec<App>,
-    folder: PathBuf,
+    pub app: TestApp,
+    server: Option<Server>,
+    folder: TempDir,
     /// The database's name.
     name: String,
-    server: Option<Server>,
-    /// Where that is.
+    /// Where the server is.
     at: &'static str,
     pub hosts: Hosts,
 }
@@ -46,20 +48,19 @@ const OWNER: [&str; 4] = ["setpriv", "--reuid=postgres", "--regid=postgres", "--
 
 impl Stand {
     /// `None`, and a word, where the system does not let us make hosts.
-    pub async fn new(name: &str) -> Option<Self> {
+    pub async fn new() -> Option<Self> {
         let hosts = match Hosts::new() {
             Ok(hosts) => hosts,
             Err(why) => {
-                println!("not tested: no network namespaces here ({why})");
+                skip::skip(&format!("no network namespaces here ({why})"));
                 return None;
             }
         };
         // Short, for the socket, and open to the server's user.
-        let folder = PathBuf::from(format!("/tmp/dr-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir(&folder).unwrap();
-        Command::new("chown").args(["postgres", folder.to_str().unwrap()]).status().unwrap();
-        let data = folder.join("data");
+        let folder = tempfile::Builder::new().prefix("dr-").tempdir_in("/tmp").unwrap();
+        let path = folder.path().to_str().unwrap();
+        Command::new("chown").args(["postgres", path]).status().unwrap();
+        let data = folder.path().join("data");
         let made = Command::new(OWNER[0])
             .args(&OWNER[1..])
             .arg(binaries().join("initdb"))
@@ -71,9 +72,8 @@ impl Stand {
         let hba = data.join("pg_hba.conf");
         let rules = std::fs::read_to_string(&hba).unwrap() + "\nhost all all 10.77.0.0/16 trust\n";
         std::fs::write(hba, rules).unwrap();
-        let server = Some(start_server(&hosts, "db", &folder).await);
-        let socket = folder.to_str().unwrap();
-        let url = |database: &str| format!("postgres://app@localhost/{database}?host={socket}");
+        let server = Some(start_server(&hosts, "db", folder.path()).await);
+        let url = |database: &str| format!("postgres://app@localhost/{database}?host={path}");
         let app = TestApp::on(&url("postgres"), &url("NAME")).await;
         let name = app.pool.connect_options().get_database().unwrap().to_owned();
         let (bucket, at) = (app.folder.path().join("s3"), SocketAddr::new(address("s3").parse().unwrap(), S3_PORT));
@@ -85,7 +85,7 @@ impl Stand {
             std::future::pending::<()>().await;
         });
         started.await.unwrap();
-        Some(Self { app, workers: vec![], folder, name, server, at: "db", hosts })
+        Some(Self { workers: vec![], app, server, folder, name, at: "db", hosts })
     }
 
     fn settings<'a>(&self, database: &'a str, s3: &'a str, host: &'a str) -> Vec<(&'a str, &'a str)> {
@@ -125,8 +125,7 @@ impl Stand {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let took = started.elapsed();
-        self.app.settled().await;
-        assert_eq!(docreader::queue::audit(&self.app.pool, &self.app.storage).await.unwrap(), []);
+        self.app.assert_sound().await;
         assert_eq!(self.app.count("select count(*) from pages").await, 24);
         took
     }
@@ -136,28 +135,25 @@ impl Stand {
         self.hosts.unplug("db");
         self.server = None;
         self.at = "new";
-        self.server = Some(start_server(&self.hosts, self.at, &self.folder).await);
+        self.server = Some(start_server(&self.hosts, self.at, self.folder.path()).await);
         self.hosts.name_database(self.at);
     }
 
     pub async fn restart_database(&mut self, away: Duration) {
         self.server = None;
         tokio::time::sleep(away).await;
-        self.server = Some(start_server(&self.hosts, self.at, &self.folder).await);
+        self.server = Some(start_server(&self.hosts, self.at, self.folder.path()).await);
+    }
+
+    /// As [`TestApp::finish`].
+    pub async fn finish(self) {
+        self.app.finish().await;
     }
 
     /// Documents that are not over; some, where the database does not say.
     pub async fn live(&self) -> i64 {
         let sql = "select count(*) from documents where status in ('pending', 'processing')";
         sqlx::query_scalar(sql).fetch_one(&self.app.pool).await.unwrap_or(1)
-    }
-}
-
-impl Drop for Stand {
-    fn drop(&mut self) {
-        self.workers.clear();
-        self.server = None;
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

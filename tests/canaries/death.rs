@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use apalis::prelude::*;
-use nix::sys::signal::Signal;
 
-use super::{Act, Begun, bare, config, count, push, quick, statuses, work};
-use crate::common::pdf::pages;
-use crate::common::{App, TestApp, fixture};
+use crate::jobs::{Act, Begun, Job, bare, config, count, handle, push, quick, statuses, work};
 
 /// Fault 2: a worker that comes back under its name keeps what it had as running for ever, and its third coming is refused.
 #[tokio::test]
-async fn a_worker_that_comes_back_does_not_keep_its_old_jobs() {
+async fn a_worker_that_comes_back_keeps_its_old_jobs() {
     let (pool, begun) = (bare().await, Begun::default());
     push(&pool, "q", Act::Sleep, 60_000, 0..1).await;
     let first = work(&pool, "the same", quick(), &begun);
@@ -21,22 +18,11 @@ async fn a_worker_that_comes_back_does_not_keep_its_old_jobs() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!((count(&begun), &statuses(&pool).await[0].0[..]), (1, "Running"), "mended?");
     again.abort();
-
-    // Here names are never used again, and who lives is known by locks.
-    let app = TestApp::new().await;
-    let id = app.insert("pages", &pages(20)).await;
-    let first = app.work(&[]);
-    app.until(id, |(_, pages, _)| *pages > 0).await;
-    first.signal(Signal::SIGKILL);
-    let _again = app.work(&[]);
-    assert_eq!(app.finished(id).await.0, "done");
-    app.settled().await;
-    assert_eq!(app.count("select count(distinct worker) from job_attempts").await, 2);
 }
 
 /// Fault 3: a job whose workers die is handed out without end.
 #[tokio::test]
-async fn a_job_that_kills_workers_is_given_up() {
+async fn a_job_that_kills_workers_is_handed_out_again() {
     let (pool, begun) = (bare().await, Begun::default());
     push(&pool, "q", Act::Sleep, 60_000, 0..1).await;
     sqlx::raw_sql("update apalis.jobs set max_attempts = 1").execute(&pool).await.unwrap();
@@ -46,27 +32,11 @@ async fn a_job_that_kills_workers_is_given_up() {
         worker.abort();
     }
     assert_eq!(count(&begun), 3, "mended?");
-
-    let app = TestApp::new().await;
-    let id = app.insert("pages", &pages(20)).await;
-    sqlx::raw_sql("update apalis.jobs set max_attempts = 1").execute(&app.pool).await.unwrap();
-    let first = app.work(&[]);
-    app.until(id, |(_, pages, _)| *pages > 0).await;
-    first.signal(Signal::SIGKILL);
-    let _second = app.work(&[]);
-    assert_eq!(app.finished(id).await.0, "failed");
-    assert_eq!(app.count("select count(*) from job_attempts").await, 1);
-}
-
-/// A worker with a model that takes many seconds for a page.
-fn slow(app: &TestApp) -> App {
-    let folder = crate::common::slow_model(app.folder.path());
-    app.work(&[("MODEL_PATH", folder.to_str().unwrap())])
 }
 
 /// Faults 6 and 7: a worker that drains sends no heartbeats, nor does one whose job keeps its thread: others take what it is at.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_worker_is_not_taken_for_dead() {
+async fn a_busy_worker_is_taken_for_dead() {
     for act in [Act::Sleep, Act::Block] {
         let (pool, begun) = (bare().await, Begun::default());
         push(&pool, "q", act, 8000, 0..1).await;
@@ -77,10 +47,10 @@ async fn a_busy_worker_is_not_taken_for_dead() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let pool = sqlx::PgPool::connect_with(theirs).await.unwrap();
-                let backend = apalis_postgres::PostgresStorage::<super::Job>::new(&pool)
+                let backend = apalis_postgres::PostgresStorage::<Job>::new(&pool)
                     .with_config(quick())
                     .poll_with_interval(Duration::from_millis(100));
-                let worker = WorkerBuilder::new("first").backend(backend).data(counted).build(super::handle);
+                let worker = WorkerBuilder::new("first").backend(backend).data(counted).build(handle);
                 let told = async move {
                     tokio::time::sleep(draining_after).await;
                     Ok::<_, WorkerError>(())
@@ -95,25 +65,10 @@ async fn a_busy_worker_is_not_taken_for_dead() {
         second.abort();
         first.join().unwrap();
     }
-
-    let app = TestApp::new().await;
-    let id = app.insert("a page", &pages(1)).await;
-    let first = slow(&app);
-    app.until(id, |(status, ..)| status == "processing").await;
-    let model = fixture("models/default");
-    let second = app.work(&[("WORKER_SILENCE_SECONDS", "10"), ("MODEL_PATH", model.to_str().unwrap())]);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    // It drains, and computes.
-    first.signal(Signal::SIGTERM);
-    assert_eq!(app.finished(id).await.0, "done");
-    app.settled().await;
-    assert_eq!(app.count("select count(*) from job_attempts where outcome = 'worker died'").await, 0);
-    assert!(!second.log().contains("dead workers"), "{}", second.log());
 }
 
 /// Fault 13: a killed worker's job waits five minutes.
 #[test]
-fn heartbeats_are_not_waited_for() {
+fn a_dead_worker_is_missed_for_five_minutes() {
     assert_eq!(config().orphaned_duration(), Duration::from_secs(300), "mended?");
-    // docreader's own time is measured by `handover::death_is_noticed_in_seconds`.
 }
