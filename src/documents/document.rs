@@ -73,7 +73,7 @@ pub struct Options {
     pub model: Option<String>,
     /// Is told when the document is done, failed or canceled.
     pub callback_url: Option<String>,
-    /// The key, and the SHA-256 of what it stands for.
+    /// The key, and a fingerprint of what it stands for.
     pub idempotency: Option<(String, String)>,
 }
 

@@ -3,54 +3,19 @@
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::{self, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
-use serde::Deserialize;
-use utoipa::ToSchema;
 
-use super::document_request::{DocumentRequest, check_url, fingerprint, title};
+use super::document_request::{DocumentForm, DocumentRequest, check_url, title};
+use super::idempotency::{Idempotency, Source};
 use super::json::{Document, location};
 use super::problem::{Code, Problem, Result};
 use super::read::document;
 use super::results::find_document;
 use crate::api::State;
 use crate::api::client::Client;
-use crate::api::form::{FileField, Form, TitleField};
+use crate::api::form::Form;
 use crate::api::receive::{IntakeError, MAX_FIELDS, MultipartBody, read_body};
 use crate::documents::{self, DocumentRow, FileName, NewDocument, NewFile, Options, Title};
 use crate::storage::{ObjectKey, StorageError};
-
-/// A document with its file. An empty field counts as one that is not there.
-#[derive(ToSchema, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes a form; its fields are read as they come")]
-pub struct DocumentForm {
-    /// PDF, PNG, JPEG, TIFF, WebP or BMP.
-    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
-    file: String,
-    /// The file's name if there is none.
-    #[schema(nullable = false, max_length = 200)]
-    title: Option<String>,
-    /// Pages to process, such as `1-3,5`; all of them if there is none.
-    #[schema(
-        nullable = false,
-        pattern = "^([1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?(,[1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?)*)?$"
-    )]
-    pages: Option<String>,
-    /// Regions with a lower score are not reported.
-    #[schema(nullable = false, minimum = 0, maximum = 1)]
-    score_threshold: Option<f32>,
-    /// Regions with this score or more are cut out.
-    #[schema(nullable = false, minimum = 0, maximum = 1)]
-    crop_min_score: Option<f32>,
-    /// Higher first.
-    #[schema(nullable = false, minimum = -100, maximum = 100)]
-    priority: Option<i32>,
-    /// Name of the model that is to be used; `GET /api/v1/models` lists them.
-    #[schema(nullable = false)]
-    model: Option<String>,
-    /// Gets a signed POST when the document is done, failed or canceled: http or https, at a public address.
-    #[schema(nullable = false, pattern = "^(https?://.*)?$", max_length = 2048)]
-    callback_url: Option<String>,
-}
 
 /// Make a document
 ///
@@ -114,31 +79,20 @@ async fn from_form(
 }
 
 async fn keep_form(state: &State, form: &mut Form, key: Option<String>) -> Result<HttpResponse> {
-    let missing = |detail: &str| Problem::new(Code::MissingFile, detail);
-    let (object, upload) = match &form.file {
-        FileField::Stored(object, upload) => (object.clone(), upload.clone()),
-        FileField::Empty => return Err(missing("The file is empty.")),
-        FileField::BadName(e) => return Err(missing(&e.to_string())),
-        FileField::Missing | FileField::Null | FileField::NotAFile => {
-            return Err(missing("A part `file` with a file name is needed."));
-        }
-    };
-    let title = match &form.title {
-        TitleField::Text(text) if !text.is_empty() => title(text)?,
-        TitleField::Missing | TitleField::Text(_) => title(file_name(&object))?,
-        _ => return Err(Problem::new(Code::InvalidTitle, "The title must be a text field.")),
-    };
-    let wishes = DocumentRequest::from_fields(std::mem::take(&mut form.others))?;
-    let mut options = wishes.options(state).await?;
-    options.idempotency = key.map(|k| (k, fingerprint(title.as_str(), &options, &upload.sha256)));
-    if let Some(answer) = earlier(state, &options).await? {
+    let sent = DocumentForm::parse(form)?;
+    let mut options = sent.options(state).await?;
+    let DocumentForm { file: (object, upload), title: asked, .. } = sent;
+    let key = key.map(|k| Idempotency::of(k, asked.as_ref(), &options, Source::Sha256(&upload.sha256)));
+    if let Some(answer) = earlier(state, key.as_ref()).await? {
         state.discard(form).await;
         return Ok(answer);
     }
+    options.idempotency = key.as_ref().map(Idempotency::kept);
+    let title = asked.map_or_else(|| title(file_name(&object)), Ok)?;
     let file = NewFile::Stored { size: upload.size, sha256: Some(upload.sha256) };
     let new = NewDocument { title: &title, object_key: object.as_str(), file: &file, options: &options };
     let inserted = state.insert_form(form, &new).await;
-    answer(state, &options, inserted).await
+    answer(state, key.as_ref(), inserted).await
 }
 
 async fn from_json(state: &State, payload: Payload, key: Option<String>) -> Result<HttpResponse> {
@@ -151,37 +105,38 @@ async fn from_json(state: &State, payload: Payload, key: Option<String>) -> Resu
         (Some(url), None) => {
             check_url(state, "url", url)?;
             let name = name_in_url(url);
-            let title = title(wishes.title.as_deref().unwrap_or(name.as_str()))?;
+            let asked = wishes.title.as_deref().map(title).transpose()?;
             let file = NewFile::At(url.clone());
-            options.idempotency = key.map(|k| (k, fingerprint(title.as_str(), &options, url)));
-            if let Some(answer) = earlier(state, &options).await? {
+            let key = key.map(|k| Idempotency::of(k, asked.as_ref(), &options, Source::Url(url)));
+            if let Some(answer) = earlier(state, key.as_ref()).await? {
                 return Ok(answer);
             }
+            options.idempotency = key.as_ref().map(Idempotency::kept);
+            let title = asked.map_or_else(|| title(name.as_str()), Ok)?;
             let (object, _) = state.reserve_apart(&name).await?;
             let inserted = insert(state, &title, &object, &file, &options).await;
             if inserted.is_err() {
                 documents::forget_upload(&state.pool, object.as_str()).await?;
             }
-            answer(state, &options, inserted).await
+            answer(state, key.as_ref(), inserted).await
         }
         (None, Some(id)) => {
-            // An earlier request has used the upload up, so the file's name cannot be part of the fingerprint.
-            let named = wishes.title.as_deref().map(title).transpose()?;
-            let name = named.as_ref().map_or("", Title::as_str);
-            options.idempotency = key.map(|k| (k, fingerprint(name, &options, &id.to_string())));
-            if let Some(answer) = earlier(state, &options).await? {
+            let asked = wishes.title.as_deref().map(title).transpose()?;
+            let key = key.map(|k| Idempotency::of(k, asked.as_ref(), &options, Source::Upload(*id)));
+            if let Some(answer) = earlier(state, key.as_ref()).await? {
                 return Ok(answer);
             }
+            options.idempotency = key.as_ref().map(Idempotency::kept);
             let unknown =
                 || Problem::new(Code::UnknownUpload, format!("There is no upload {id} that waits to be used."));
             let Some(upload) = documents::open_upload(&state.pool, *id).await? else {
-                return earlier(state, &options).await?.ok_or_else(unknown);
+                return earlier(state, key.as_ref()).await?.ok_or_else(unknown);
             };
             let object = ObjectKey::parse(upload.object_key)?;
             let file = NewFile::Stored { size: uploaded_size(state, &object).await?, sha256: None };
-            let title = named.map_or_else(|| title(file_name(&object)), Ok)?;
+            let title = asked.map_or_else(|| title(file_name(&object)), Ok)?;
             let inserted = insert(state, &title, &object, &file, &options).await;
-            answer(state, &options, inserted).await
+            answer(state, key.as_ref(), inserted).await
         }
         _ => Err(Problem::new(Code::InvalidForm, "Either `url` or `upload` must be given.")),
     }
@@ -229,26 +184,27 @@ async fn uploaded_size(state: &State, object: &ObjectKey) -> Result<u64> {
 
 async fn answer(
     state: &State,
-    options: &Options,
+    key: Option<&Idempotency>,
     inserted: std::result::Result<i64, IntakeError>,
 ) -> Result<HttpResponse> {
     match inserted {
         Ok(id) => accepted(state, find_document(state, id).await?).await,
         // Another request with this idempotency key was a moment faster.
         Err(IntakeError::Database(error)) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
-            earlier(state, options).await?.ok_or_else(|| error.into())
+            earlier(state, key).await?.ok_or_else(|| error.into())
         }
-        Err(IntakeError::Expired) => earlier(state, options).await?.ok_or_else(|| IntakeError::Expired.into()),
+        Err(IntakeError::Expired) => earlier(state, key).await?.ok_or_else(|| IntakeError::Expired.into()),
         Err(error) => Err(error.into()),
     }
 }
 
 /// The answer of an earlier request with the same idempotency key.
-async fn earlier(state: &State, options: &Options) -> Result<Option<HttpResponse>> {
-    let Some((key, fingerprint)) = &options.idempotency else { return Ok(None) };
+async fn earlier(state: &State, idempotency: Option<&Idempotency>) -> Result<Option<HttpResponse>> {
+    let Some(idempotency) = idempotency else { return Ok(None) };
+    let key = &idempotency.key;
     let Some(id) = documents::by_idempotency_key(&state.pool, key).await? else { return Ok(None) };
     let Some(row) = documents::get(&state.pool, id).await? else { return Ok(None) };
-    if row.request_sha256.as_ref() != Some(fingerprint) {
+    if !idempotency.is_of(&row) {
         let detail = format!("Idempotency-Key {key:?} stands for another file, title or options (document {id}).");
         return Err(Problem::new(Code::IdempotencyMismatch, detail));
     }

@@ -1,14 +1,96 @@
 //! What a client asks for with a document, as form fields or as JSON.
 
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::params::number;
 use super::problem::{Code, Problem, Result};
 use crate::api::State;
+use crate::api::form::{FileField, Form, TitleField};
 use crate::documents::{self, Again, Options, PageRange, Title};
+use crate::storage::{ObjectKey, Uploaded};
+
+/// A document with its file. An empty field counts as one that is not there.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentForm {
+    /// PDF, PNG, JPEG, TIFF, WebP or BMP.
+    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
+    pub file: (ObjectKey, Uploaded),
+    /// The file's name if there is none.
+    #[schema(value_type = Option<String>, nullable = false, max_length = 200)]
+    pub title: Option<Title>,
+    /// Pages to process, such as `1-3,5`; all of them if there is none.
+    #[schema(
+        nullable = false,
+        pattern = "^([1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?(,[1-9][0-9]{0,8}(-[1-9][0-9]{0,8})?)*)?$"
+    )]
+    pages: Option<String>,
+    /// Regions with a lower score are not reported.
+    #[schema(nullable = false, minimum = 0, maximum = 1)]
+    score_threshold: Option<f32>,
+    /// Regions with this score or more are cut out.
+    #[schema(nullable = false, minimum = 0, maximum = 1)]
+    crop_min_score: Option<f32>,
+    /// Higher first.
+    #[schema(nullable = false, minimum = -100, maximum = 100)]
+    priority: Option<i32>,
+    /// Name of the model that is to be used; `GET /api/v1/models` lists them.
+    #[schema(nullable = false)]
+    model: Option<String>,
+    /// Gets a signed POST when the document is done, failed or canceled: http or https, at a public address.
+    #[schema(nullable = false, pattern = "^(https?://.*)?$", max_length = 2048)]
+    callback_url: Option<String>,
+}
+
+impl DocumentForm {
+    /// From what was sent; an unknown field is refused rather than passed over.
+    pub fn parse(sent: &Form) -> Result<Self> {
+        let missing = |detail: &str| Problem::new(Code::MissingFile, detail);
+        let file = match &sent.file {
+            FileField::Stored(object, upload) => (object.clone(), upload.clone()),
+            FileField::Empty => return Err(missing("The file is empty.")),
+            FileField::BadName(e) => return Err(missing(&e.to_string())),
+            FileField::Missing | FileField::Null | FileField::NotAFile => {
+                return Err(missing("A part `file` with a file name is needed."));
+            }
+        };
+        let title = match &sent.title {
+            TitleField::Text(text) if !text.is_empty() => Some(title(text)?),
+            TitleField::Missing | TitleField::Text(_) => None,
+            _ => return Err(Problem::new(Code::InvalidTitle, "The title must be a text field.")),
+        };
+        let (pages, score_threshold, crop_min_score) = (None, None, None);
+        let (priority, model, callback_url) = (None, None, None);
+        let mut form = Self { file, title, pages, score_threshold, crop_min_score, priority, model, callback_url };
+        // Forms send empty texts for what was not filled in.
+        for (name, value) in sent.others.iter().filter(|(_, value)| !value.is_empty()) {
+            match name.as_str() {
+                "pages" => form.pages = Some(value.clone()),
+                "score_threshold" => form.score_threshold = Some(number(name, value, 0.0, 1.0)?),
+                "crop_min_score" => form.crop_min_score = Some(number(name, value, 0.0, 1.0)?),
+                "priority" => form.priority = Some(number(name, value, -100, 100)?),
+                "model" => form.model = Some(value.clone()),
+                "callback_url" => form.callback_url = Some(value.clone()),
+                other => return Err(Problem::parameter(other, "there is no such field")),
+            }
+        }
+        Ok(form)
+    }
+
+    /// Checks everything but the file and the title.
+    pub async fn options(&self, state: &State) -> Result<Options> {
+        let processing = ReprocessRequest {
+            pages: self.pages.clone(),
+            score_threshold: self.score_threshold,
+            crop_min_score: self.crop_min_score,
+            priority: self.priority,
+            model: self.model.clone(),
+        };
+        options(state, processing, self.callback_url.as_deref()).await
+    }
+}
 
 /// A document whose file is at a URL, or in the bucket already.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -42,53 +124,39 @@ pub struct DocumentRequest {
 }
 
 impl DocumentRequest {
-    /// From a form's fields; an unknown one is refused rather than passed over.
-    pub fn from_fields(fields: Vec<(String, String)>) -> Result<Self> {
-        let mut wishes = Self::default();
-        // Forms send empty texts for what was not filled in.
-        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
-            match name.as_str() {
-                "pages" => wishes.pages = Some(value),
-                "score_threshold" => wishes.score_threshold = Some(number(&name, &value, 0.0, 1.0)?),
-                "crop_min_score" => wishes.crop_min_score = Some(number(&name, &value, 0.0, 1.0)?),
-                "priority" => wishes.priority = Some(number(&name, &value, -100, 100)?),
-                "model" => wishes.model = Some(value),
-                "callback_url" => wishes.callback_url = Some(value),
-                other => return Err(Problem::parameter(other, "there is no such field")),
-            }
-        }
-        Ok(wishes)
-    }
-
     /// Checks everything but the file's source and the title.
     pub async fn options(&self, state: &State) -> Result<Options> {
-        if let Some(url) = &self.callback_url {
-            check_url(state, "callback_url", url)?;
-            if !state.settings.webhooks {
-                return Err(Problem::new(
-                    Code::CallbacksDisabled,
-                    "This server sends no webhooks; its operator has to set WEBHOOK_SECRET.",
-                ));
-            }
-        }
-        let again = ReprocessRequest {
+        let processing = ReprocessRequest {
             pages: self.pages.clone(),
             score_threshold: self.score_threshold,
             crop_min_score: self.crop_min_score,
             priority: self.priority,
             model: self.model.clone(),
         };
-        let again = again.again(state).await?;
-        Ok(Options {
-            page_range: again.page_range,
-            score_threshold: again.score_threshold,
-            crop_min_score: again.crop_min_score,
-            priority: again.priority.unwrap_or(0),
-            model: again.model,
-            callback_url: self.callback_url.clone(),
-            idempotency: None,
-        })
+        options(state, processing, self.callback_url.as_deref()).await
     }
+}
+
+async fn options(state: &State, processing: ReprocessRequest, callback_url: Option<&str>) -> Result<Options> {
+    if let Some(url) = callback_url {
+        check_url(state, "callback_url", url)?;
+        if !state.settings.webhooks {
+            return Err(Problem::new(
+                Code::CallbacksDisabled,
+                "This server sends no webhooks; its operator has to set WEBHOOK_SECRET.",
+            ));
+        }
+    }
+    let again = processing.again(state).await?;
+    Ok(Options {
+        page_range: again.page_range,
+        score_threshold: again.score_threshold,
+        crop_min_score: again.crop_min_score,
+        priority: again.priority.unwrap_or(0),
+        model: again.model,
+        callback_url: callback_url.map(str::to_owned),
+        idempotency: None,
+    })
 }
 
 /// What is to be different when a document is processed again.
@@ -156,11 +224,4 @@ pub fn title(text: &str) -> Result<Title> {
         let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Problem::new(Code::InvalidTitle, all.join(" "))
     })
-}
-
-/// What an idempotency key stands for; `source` is what names the file.
-pub fn fingerprint(title: &str, options: &Options, source: &str) -> String {
-    let wishes = (&options.page_range, options.score_threshold, options.crop_min_score, options.priority);
-    let text = format!("{title:?} {wishes:?} {:?} {:?} {source}", options.model, options.callback_url);
-    hex::encode(Sha256::digest(text))
 }

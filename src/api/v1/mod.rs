@@ -5,6 +5,7 @@ mod create;
 mod document_request;
 mod events;
 mod export;
+mod idempotency;
 mod json;
 mod openapi;
 mod params;

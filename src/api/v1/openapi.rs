@@ -23,7 +23,7 @@ const PATH: &str = "/api/v1/openapi.json";
         results::page, results::detections, results::image, results::overlay, results::crop, system::models,
         system::queue,
     ),
-    components(schemas(export::Format, create::DocumentForm, document_request::DocumentRequest, document_request::ReprocessRequest, problem::Body)),
+    components(schemas(export::Format, document_request::DocumentForm, document_request::DocumentRequest, document_request::ReprocessRequest, problem::Body)),
     modifiers(&Token),
     tags(
         (name = "documents", description = "Documents and their jobs"),
