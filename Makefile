@@ -12,9 +12,12 @@ test: setup
 	DOCREADER_ISA=avx512 cargo test --locked --test rcnn fidelity
 	DOCREADER_ISA=avx2 cargo test --locked --test rcnn fidelity
 
-# Circles between files and files that are too long, formatting, lints, and whether .sqlx fits the queries and the schema.
+# Circles between files and files that are too long, the dependencies' licenses, formatting, lints, and whether .sqlx fits the
+# queries and the schema.
 lint: setup
 	scripts/check-house.py
+	scripts/install-cargo-deny.sh
+	cargo deny --locked check --hide-inclusion-graph licenses bans sources
 	scripts/install-sqlx-cli.sh
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
