@@ -2,7 +2,7 @@
 PDF ?= samples/amt_handbook_sample.pdf
 SKIPPED = $(or $(CARGO_TARGET_DIR),target)/tmp/skipped.txt
 
-.PHONY: demo test setup lint settings sqlx schema cuda check-canaries check-memory check-api check-cuda check-gpu-dry-run train-smoke
+.PHONY: demo test setup lint settings sqlx schema cuda check-canaries check-dependencies check-memory check-api check-cuda check-gpu-dry-run train-smoke
 
 demo: setup
 	cargo build --release --locked --bin app
@@ -29,6 +29,11 @@ lint: setup
 	cargo clippy --locked --test canaries -- -D warnings
 	scripts/with-postgres.sh cargo sqlx prepare --check
 	scripts/schema.sh --check
+
+# The dependencies' licenses and sources. Not a part of lint, since its first run builds cargo-deny, which takes minutes.
+check-dependencies:
+	scripts/install-cargo-deny.sh
+	cargo deny --locked check --hide-inclusion-graph licenses bans sources
 
 # Writes docs/SETTINGS.md, the table of all settings.
 settings: setup

@@ -1,5 +1,5 @@
 -- Words that everything else here is written in. The functions in SQL are inlined, so that the planner finds the indexes
--- behind them (tests/faults/apalis/upkeep.rs).
+-- behind them (tests/faults/remedies.rs).
 
 -- How often a job is begun that ends badly, before it is given up. A job of a document is in queue 'documents', or in
 -- 'documents:MODEL'.
