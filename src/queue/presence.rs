@@ -206,8 +206,12 @@ impl Words {
         Ok(())
     }
 
+    /// What was fetched and not begun goes back to the queue at once: there may be nobody who looks.
     async fn sign_off(&self) -> sqlx::Result<()> {
         let mut connection = database::connect(&self.options).await?;
+        sqlx::query_scalar!(r#"select say_word($1, $2) as "alive!""#, self.id(), &[] as &[String])
+            .fetch_one(&mut connection)
+            .await?;
         end(&mut connection, self.id(), "stopped").await?;
         connection.close().await
     }

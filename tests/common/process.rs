@@ -56,7 +56,7 @@ impl App {
     }
 
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        std::fs::read_to_string(&self.log).unwrap_or_else(|error| format!("no log: {error}"))
     }
 
     /// Waits for a line that holds `marker` and returns the word behind it.

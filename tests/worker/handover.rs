@@ -38,7 +38,7 @@ async fn a_killed_worker_is_replaced() {
     // It went on where the first had stopped.
     assert!(!second.log().contains("Running for page 4 of 58"));
     let attempts: i32 = sqlx::query_scalar("select attempts from apalis.jobs").fetch_one(&app.pool).await.unwrap();
-    assert_eq!(attempts, 2, "the killed attempt counts");
+    assert_eq!(attempts, 2, "the killed attempt counts: {}", second.log());
     let history: Vec<(String, i32)> = sqlx::query_as(
         "select outcome, worker_process_of(worker) from job_attempts where document_id = $1 order by id",
     )
