@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::Secret;
-use crate::api::{Limits, Policy};
+use crate::api::{Limits, Media, Policy};
 use crate::outbound::{Networks, Outbound, SigningKey};
 
 #[derive(Debug, Clone, Args)]
@@ -24,6 +24,9 @@ pub struct ServerArgs {
     /// The same for /api/create/, which the tutorial leaves open
     #[arg(long, env, value_enum, default_value = "off", value_name = "POLICY")]
     pub legacy_api_auth: Policy,
+    /// Where clients read files and pictures: what URLs answers carry; `app up` sets proxy
+    #[arg(long, env, value_enum, default_value = "presigned", value_name = "WHERE")]
+    pub media: Media,
 }
 
 #[derive(Debug, Clone, Args)]

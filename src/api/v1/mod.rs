@@ -9,7 +9,7 @@ mod idempotency;
 mod json;
 mod openapi;
 mod params;
-mod problem;
+pub(super) mod problem;
 mod read;
 mod results;
 mod system;
@@ -31,7 +31,7 @@ use actix_web::{Handler, HttpMessage, HttpRequest, Resource, Responder, Route};
 
 use self::problem::{Code, Problem};
 use super::State;
-use super::auth::{self, Denied};
+use super::auth::{self, Denied, Policy};
 use super::backpressure::Gate;
 
 /// After the end of what a client sends, for its answer.
@@ -66,7 +66,7 @@ pub fn configure(config: &mut ServiceConfig) {
 }
 
 /// A path with its methods; others are answered with 405 and the list of those that there are.
-fn resource<const N: usize>(path: &str, methods: [(Method, Route); N]) -> Resource {
+pub(super) fn resource<const N: usize>(path: &str, methods: [(Method, Route); N]) -> Resource {
     let names = methods.each_ref().map(|(method, _)| if method == Method::GET { "GET, HEAD" } else { method.as_str() });
     let allow = names.join(", ");
     let refuse = move |request: HttpRequest| {
@@ -77,7 +77,7 @@ fn resource<const N: usize>(path: &str, methods: [(Method, Route); N]) -> Resour
     methods.into_iter().fold(resource, |resource, (_, route)| resource.route(route))
 }
 
-fn get<F, Args>(handler: F) -> (Method, Route)
+pub(super) fn get<F, Args>(handler: F) -> (Method, Route)
 where
     F: Handler<Args>,
     Args: actix_web::FromRequest + 'static,
@@ -104,13 +104,32 @@ where
     (Method::DELETE, web::delete().to(handler))
 }
 
-/// Lets a request through that has what token it needs and does not come too soon; handlers find its `Client`.
-async fn authorize(
+/// By API_AUTH.
+pub(super) async fn authorize(
     state: web::Data<State>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let admitted = auth::admit(&state, request.request(), state.settings.auth).await.map_err(Problem::from)?;
+    admit(state.settings.auth, state, request, next).await
+}
+
+/// By LEGACY_API_AUTH.
+pub(super) async fn admit_legacy(
+    state: web::Data<State>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    admit(state.settings.legacy_auth, state, request, next).await
+}
+
+/// Lets a request through that has what token it needs and does not come too soon; handlers find its `Client`.
+async fn admit(
+    policy: Policy,
+    state: web::Data<State>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let admitted = auth::admit(&state, request.request(), policy).await.map_err(Problem::from)?;
     let client = admitted.map_err(|denied| match denied {
         Denied::Unknown => {
             Problem::new(Code::Unauthorized, "Send a token as `Authorization: Bearer …`; `app token create` makes one.")
