@@ -20,7 +20,7 @@ use super::admission::{Rate, Uploads};
 use super::backpressure::Gated;
 use super::create::Listings;
 use super::v1::{EventHub, EventListener, Together};
-use super::{ServerSettings, State, create, health, media, v1};
+use super::{ServerSettings, State, create, health, v1};
 use crate::outbound::Outbound;
 use crate::storage::Storage;
 
@@ -94,7 +94,6 @@ pub fn start(
             .service(create::resource())
             .service(create::resource_without_slash())
             .configure(v1::configure)
-            .configure(media::configure)
             .route("/healthz", web::get().to(health::healthz))
             .route("/readyz", web::get().to(health::readyz))
             .default_service(web::to(create::drf::not_found))

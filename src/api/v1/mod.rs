@@ -1,4 +1,4 @@
-//! `/api/v1`: documents, their results and the queue, for programs.
+//! `/api/v1`: documents, their results and the queue, for programs; and `/media/…` and `/results/…`, the bytes.
 
 mod change;
 mod create;
@@ -7,6 +7,7 @@ mod events;
 mod export;
 mod idempotency;
 mod json;
+mod objects;
 mod openapi;
 mod params;
 pub(super) mod problem;
@@ -63,10 +64,16 @@ pub fn configure(config: &mut ServiceConfig) {
             .service(resource("/queue", [get(system::queue)]))
             .default_service(web::to(problem::not_found)),
     );
+    let scope = |path: &str| web::scope(path).default_service(web::to(problem::not_found));
+    config
+        .service(scope("/results").service(resource("/{key:.+}", [get(objects::result)])).wrap(from_fn(authorize)))
+        .service(
+            scope("/media").service(resource("/{key:.+}", [get(objects::upload)])).wrap(from_fn(authorize_upload)),
+        );
 }
 
 /// A path with its methods; others are answered with 405 and the list of those that there are.
-pub(super) fn resource<const N: usize>(path: &str, methods: [(Method, Route); N]) -> Resource {
+fn resource<const N: usize>(path: &str, methods: [(Method, Route); N]) -> Resource {
     let names = methods.each_ref().map(|(method, _)| if method == Method::GET { "GET, HEAD" } else { method.as_str() });
     let allow = names.join(", ");
     let refuse = move |request: HttpRequest| {
@@ -77,7 +84,7 @@ pub(super) fn resource<const N: usize>(path: &str, methods: [(Method, Route); N]
     methods.into_iter().fold(resource, |resource, (_, route)| resource.route(route))
 }
 
-pub(super) fn get<F, Args>(handler: F) -> (Method, Route)
+fn get<F, Args>(handler: F) -> (Method, Route)
 where
     F: Handler<Args>,
     Args: actix_web::FromRequest + 'static,
@@ -105,7 +112,7 @@ where
 }
 
 /// By API_AUTH.
-pub(super) async fn authorize(
+async fn authorize(
     state: web::Data<State>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -113,8 +120,8 @@ pub(super) async fn authorize(
     admit(state.settings.auth, state, request, next).await
 }
 
-/// By LEGACY_API_AUTH.
-pub(super) async fn admit_legacy(
+/// By LEGACY_API_AUTH, as `/api/create/`, whose `file` URLs lead here.
+async fn authorize_upload(
     state: web::Data<State>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,

@@ -76,7 +76,13 @@ pub async fn detections(request: HttpRequest, state: web::Data<State>) -> Result
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/file", tag = "results", operation_id = "get_file",
     params(("id" = i64, Path, minimum = 1)),
-    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+    responses(
+        (status = 200, description = "The file, with MEDIA=proxy", content(
+            (String = "application/pdf"), (String = "image/png"), (String = "image/jpeg"), (String = "image/tiff"),
+            (String = "image/webp"), (String = "image/bmp"), (String = "application/octet-stream"),
+        )),
+        (status = 302, description = "To its URL in the bucket; with MEDIA=presigned it is good for a quarter of an hour", headers(("Location" = String))),
+    )
 )]
 pub async fn file(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let document = find_document(&state, path(&request, "id")?).await?;
@@ -87,7 +93,10 @@ pub async fn file(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/pages/{number}/image", tag = "results", operation_id = "get_page_image",
     params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
-    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+    responses(
+        (status = 200, description = "The picture, with MEDIA=proxy", body = String, content_type = "image/png"),
+        (status = 302, description = "To its URL in the bucket; with MEDIA=presigned it is good for a quarter of an hour", headers(("Location" = String))),
+    )
 )]
 pub async fn image(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (_, page) = finished_page(&state, &request).await?;
@@ -99,7 +108,10 @@ pub async fn image(request: HttpRequest, state: web::Data<State>) -> Result<Http
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/pages/{number}/overlay", tag = "results", operation_id = "get_page_overlay",
     params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
-    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+    responses(
+        (status = 200, description = "The picture, with MEDIA=proxy", body = String, content_type = "image/png"),
+        (status = 302, description = "To its URL in the bucket; with MEDIA=presigned it is good for a quarter of an hour", headers(("Location" = String))),
+    )
 )]
 pub async fn overlay(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (_, page) = finished_page(&state, &request).await?;
@@ -110,7 +122,10 @@ pub async fn overlay(request: HttpRequest, state: web::Data<State>) -> Result<Ht
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/pages/{number}/crops/{ordinal}", tag = "results", operation_id = "get_crop",
     params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1), ("ordinal" = i32, Path, minimum = 0)),
-    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+    responses(
+        (status = 200, description = "The picture, with MEDIA=proxy", body = String, content_type = "image/png"),
+        (status = 302, description = "To its URL in the bucket; with MEDIA=presigned it is good for a quarter of an hour", headers(("Location" = String))),
+    )
 )]
 pub async fn crop(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (id, page) = finished_page(&state, &request).await?;
