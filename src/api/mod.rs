@@ -8,6 +8,7 @@ mod create;
 mod form;
 mod health;
 mod insert;
+mod media;
 mod receive;
 mod server;
 mod v1;
@@ -22,6 +23,7 @@ pub use self::admission::Limits;
 use self::admission::{Rate, Uploads};
 pub use self::auth::Policy;
 use self::create::Listings;
+pub use self::media::Media;
 pub use self::server::{Listening, start};
 use self::v1::{EventHub, Together};
 use crate::outbound::Outbound;
@@ -44,6 +46,7 @@ pub struct ServerSettings {
     pub auth: Policy,
     /// For /api/create/.
     pub legacy_auth: Policy,
+    pub media: Media,
 }
 
 /// What handlers share.

@@ -40,6 +40,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
             limits: args.limits.limits(),
             auth: args.server.api_auth,
             legacy_auth: args.server.legacy_api_auth,
+            media: args.server.media,
         };
         let server = api::start(pool, storage, outbound, settings, stop)?;
         tracing::info!("listening on http://{}/api/create/", server.address);

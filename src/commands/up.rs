@@ -70,6 +70,10 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
             ("PORT", args.port.to_string()),
             ("HOST", args.host.clone()),
         ];
+        // So that one port is all that clients need.
+        if std::env::var_os("MEDIA").is_none() {
+            settings.push(("MEDIA", "proxy".to_owned()));
+        }
         if std::env::var_os("WEBHOOK_SECRET").is_none() {
             let key = || {
                 format!("whsec_{}", STANDARD.encode([*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat()))

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::Secret;
-use crate::api::{Limits, Policy};
+use crate::api::{Limits, Media, Policy};
 use crate::outbound::{Networks, Outbound, SigningKey};
 
 #[derive(Debug, Clone, Args)]
@@ -18,12 +18,15 @@ pub struct ServerArgs {
     /// Address to listen on
     #[arg(long, env, default_value = "0.0.0.0", value_name = "ADDRESS")]
     pub host: String,
-    /// Whether /api/v1 needs a token (`app token create`): auto means as soon as there is one
+    /// Whether /api/v1 and /results/ need a token (`app token create`): auto means as soon as there is one
     #[arg(long, env, value_enum, default_value = "auto", value_name = "POLICY")]
     pub api_auth: Policy,
-    /// The same for /api/create/, which the tutorial leaves open
+    /// The same for /api/create/ and /media/, which the tutorial leaves open
     #[arg(long, env, value_enum, default_value = "off", value_name = "POLICY")]
     pub legacy_api_auth: Policy,
+    /// Where clients read files and pictures: what URLs answers carry; `app up` sets proxy
+    #[arg(long, env, value_enum, default_value = "presigned", value_name = "WHERE")]
+    pub media: Media,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -82,6 +82,23 @@ pub async fn found_on(pool: &PgPool, page_ids: &[i64]) -> sqlx::Result<Vec<Found
     .await
 }
 
+/// Whether an object is the image, the overlay or a crop of a page that readers see.
+pub async fn object_is_shown(pool: &PgPool, document_id: i64, number: i32, key: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (
+               select 1 from pages p
+                   join shown_results s on s.document_id = p.document_id and s.run = p.run and s.model_id = p.model_id
+               where s.document_id = $1 and p.number = $2 and (p.image_key = $3 or p.overlay_key = $3
+                   or exists (select 1 from detections x where x.page_id = p.id and x.crop_key = $3))
+           ) as "shown!""#,
+        document_id,
+        number,
+        key
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// What is known of the results that readers see.
 #[derive(Debug)]
 pub struct Shown {

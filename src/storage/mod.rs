@@ -1,6 +1,7 @@
 //! S3: the one real object store, through rust-s3, with the retries and time-outs that it lacks.
 
 mod key;
+mod read;
 mod retry;
 mod upload;
 
@@ -18,7 +19,8 @@ use s3::{Bucket, Region};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
-pub use key::{ObjectKey, page_prefix};
+pub use key::{ObjectKey, page_of, page_prefix, percent_encode};
+pub use read::ObjectHead;
 pub use upload::{UploadError, Uploaded};
 
 use retry::retry;
@@ -34,6 +36,8 @@ const HEAVY: Duration = Duration::from_secs(20);
 pub enum StorageError {
     #[error("object {0} is not in the bucket")]
     NotFound(String),
+    #[error("object {0} was removed or replaced while it was read")]
+    Changed(String),
     #[error("the object is larger than {limit} bytes")]
     TooLarge { limit: u64 },
     #[error("S3: {}", explain(.0))]
@@ -112,6 +116,7 @@ pub struct Storage {
     public: Box<Bucket>,
     headers: HeaderMap,
     base_url: String,
+    is_public: bool,
     /// rust-s3 holds several copies of what it sends, so uploads take turns at that.
     sending: Arc<Semaphore>,
 }
@@ -152,7 +157,10 @@ impl Storage {
             (None, Some(endpoint)) => format!("{endpoint}/{}", settings.bucket),
             (None, None) => format!("https://{}.s3.amazonaws.com", settings.bucket),
         };
-        Ok(Self { bucket, quick, patient, public, headers, base_url, sending: Arc::new(Semaphore::new(1)) })
+        let is_readable = settings.acl.as_ref().is_some_and(|acl| acl.starts_with("public-read"));
+        let is_public = settings.custom_domain.is_some() || is_readable;
+        let sending = Arc::new(Semaphore::new(1));
+        Ok(Self { bucket, quick, patient, public, headers, base_url, is_public, sending })
     }
 
     /// Whether the bucket answers and lets us in. It asks for an object that is not there, which no server has to search for.
@@ -267,18 +275,16 @@ impl Storage {
 
     /// Bytes of an object.
     pub async fn size(&self, key: &ObjectKey) -> Result<u64, StorageError> {
-        match retry(|| self.quick.head_object(key.as_str())).await {
-            Ok((head, _)) => Ok(head.content_length.unwrap_or(0).max(0) as u64),
-            // The answer to HEAD has no body that says what is missing.
-            Err(StorageError::S3(S3Error::HttpFailWithBody(404, _))) => {
-                Err(StorageError::NotFound(key.as_str().to_owned()))
-            }
-            Err(e) => Err(e),
-        }
+        Ok(self.head(key).await?.size)
     }
 
     /// The URL that clients see.
     pub fn url(&self, key: &str) -> String {
         format!("{}/{}", self.base_url, key::percent_encode(key))
+    }
+
+    /// Whether the operator lets everybody read the objects, by a host that serves them or an access control list.
+    pub fn is_public(&self) -> bool {
+        self.is_public
     }
 }

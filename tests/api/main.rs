@@ -10,6 +10,7 @@ mod exports;
 mod failures;
 mod flat;
 mod limits;
+mod media;
 mod memory;
 mod openapi;
 mod outbound;

@@ -33,6 +33,7 @@ async fn missing_and_wrong_settings_are_named() {
         ("serve", [&S3[..3], &[bad_endpoint]].concat(), "AWS_S3_ENDPOINT_URL=127.0.0.1 is no URL"),
         ("work", [&S3[..], &[("PDFIUM_LIB", "/nowhere.so")]].concat(), "PDFIUM_LIB=/nowhere.so is not a file"),
         ("serve", vec![("PORT", "x")], "invalid value 'x' for '--port <PORT>'"),
+        ("serve", vec![("MEDIA", "x")], "invalid value 'x' for '--media <WHERE>'"),
         ("work", vec![("WORKER_CONCURRENCY", "x")], "or WORKER_CONCURRENCY in the environment"),
     ] {
         let log = error(&[command], &environment).await;

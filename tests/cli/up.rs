@@ -29,11 +29,32 @@ impl Up {
         Self { app, api, data: data.to_owned() }
     }
 
-    async fn upload(&self, title: &str) {
+    /// Returns the URL of the file.
+    async fn upload(&self, title: &str) -> String {
         let part = reqwest::multipart::Part::bytes(sample()).file_name("a.pdf");
         let form = reqwest::multipart::Form::new().text("title", title.to_owned()).part("file", part);
         let response = Client::new().post(&self.api).multipart(form).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::CREATED);
+        response.json::<serde_json::Value>().await.unwrap()["file"].as_str().unwrap().to_owned()
+    }
+
+    /// The file and the pictures of the first document come through the one port.
+    async fn opens(&self, file: &str) {
+        let host = self.api.trim_end_matches("/api/create/");
+        assert_eq!(file, format!("{host}/media/a.pdf"));
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let file = client.get(file).send().await.unwrap();
+        assert_eq!(file.status(), StatusCode::OK);
+        assert!(file.bytes().await.unwrap() == sample());
+        for picture in ["image", "overlay"] {
+            let url = format!("{host}/api/v1/documents/1/pages/1/{picture}");
+            let picture = client.get(url).send().await.unwrap();
+            assert_eq!(
+                (picture.status(), picture.headers()["content-type"].as_bytes()),
+                (StatusCode::OK, &b"image/png"[..])
+            );
+            image::load_from_memory(&picture.bytes().await.unwrap()).unwrap();
+        }
     }
 
     async fn finish(&self, documents: i64) {
@@ -83,8 +104,9 @@ async fn it_survives_sigkill_of_everything_and_stops_cleanly() {
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let data = folder.path().join("some where/data");
     let up = Up::start(folder.path(), &data).await;
-    up.upload("first").await;
+    let file = up.upload("first").await;
     up.finish(1).await;
+    up.opens(&file).await;
 
     let mut second = start(folder.path(), &data);
     assert!(!second.exit().await.success());

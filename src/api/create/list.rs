@@ -13,6 +13,7 @@ use super::error::Refused;
 use super::negotiate::Renderer;
 use super::{DocumentJson, drf, page};
 use crate::api::client::Client;
+use crate::api::media::UrlBase;
 use crate::api::{ANSWER, State};
 use crate::database::in_time;
 use crate::documents::{self, Listed};
@@ -44,12 +45,13 @@ impl Drop for Listing {
 }
 
 pub async fn list(request: &HttpRequest, client: Client, renderer: Renderer, state: web::Data<State>) -> HttpResponse {
+    let base = state.url_base(request);
     let mut rows = match in_time(ANSWER, documents::list_after(&state.pool, 0, BATCH + 1)).await {
         Ok(rows) => rows,
         Err(error) => return Refused::from(error).answer(request, renderer),
     };
     if rows.len() as i64 <= BATCH {
-        return drf::answer(request, renderer, StatusCode::OK, &json(&state, &rows));
+        return drf::answer(request, renderer, StatusCode::OK, &json(&state, &base, &rows));
     }
     if request.method() == Method::HEAD {
         return drf::stream(renderer, stream::empty::<Result<Bytes, sqlx::Error>>());
@@ -57,7 +59,7 @@ pub async fn list(request: &HttpRequest, client: Client, renderer: Renderer, sta
     rows.truncate(BATCH as usize);
     if renderer == Renderer::Html {
         let note = format!("<p>The first {BATCH} documents; <a href=\"?format=json\">as JSON</a> there are all.</p>");
-        return match drf::to_text(&json(&state, &rows), renderer.indent()) {
+        return match drf::to_text(&json(&state, &base, &rows), renderer.indent()) {
             Ok(text) => drf::respond(renderer, StatusCode::OK, page::render(request, StatusCode::OK, &text, &note)),
             Err(error) => drf::unwritable(&error),
         };
@@ -68,17 +70,18 @@ pub async fn list(request: &HttpRequest, client: Client, renderer: Renderer, sta
         response.headers_mut().insert(RETRY_AFTER, 1.into());
         return response;
     };
-    let reader = Reader { state, renderer, rows, first: true, _listing: listing };
+    let reader = Reader { state, base, renderer, rows, first: true, _listing: listing };
     drf::stream(renderer, stream::try_unfold(Some(reader), Reader::next))
 }
 
-fn json<'a>(state: &State, rows: &'a [Listed]) -> Vec<DocumentJson<'a>> {
-    rows.iter().map(|row| DocumentJson { title: &row.title, file: state.storage.url(&row.object_key) }).collect()
+fn json<'a>(state: &State, base: &UrlBase, rows: &'a [Listed]) -> Vec<DocumentJson<'a>> {
+    rows.iter().map(|row| DocumentJson { title: &row.title, file: state.file_url(base, &row.object_key) }).collect()
 }
 
 /// Where a list stands.
 struct Reader {
     state: web::Data<State>,
+    base: UrlBase,
     renderer: Renderer,
     /// Those that are next.
     rows: Vec<Listed>,
@@ -93,7 +96,7 @@ impl Reader {
         let indent = reader.renderer.indent();
         let (open, close, comma) = if indent == 0 { ("[", "]", ",") } else { ("[\n", "\n]", ",\n") };
         let Some(last) = reader.rows.last().map(|row| row.id) else { return Ok(Some((close.into(), None))) };
-        let text = drf::to_text(&json(&reader.state, &reader.rows), indent)?;
+        let text = drf::to_text(&json(&reader.state, &reader.base, &reader.rows), indent)?;
         let inner = &text[open.len()..text.len() - close.len()];
         let text = format!("{}{inner}", if std::mem::take(&mut reader.first) { open } else { comma });
         // A client that is cut off in the middle knows it by the missing end.

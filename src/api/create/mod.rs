@@ -181,6 +181,7 @@ async fn store(
     let (object_key, options) = (valid.key.as_str(), Options::default());
     let new = NewDocument { title: &valid.title, object_key, file: &file, options: &options };
     state.insert_form(&mut form, &new).await?;
-    let body = DocumentJson { title: valid.title.as_str(), file: state.storage.url(valid.key.as_str()) };
+    let file = state.file_url(&state.url_base(request), valid.key.as_str());
+    let body = DocumentJson { title: valid.title.as_str(), file };
     Ok(drf::answer(request, renderer, StatusCode::CREATED, &body))
 }

@@ -21,8 +21,14 @@ use crate::pipeline::remove_garbage;
 )]
 pub async fn cancel(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let id = path(&request, "id")?;
-    answer(&state, id, documents::cancel(&state.pool, id).await?, "canceled: only waiting and running documents can be")
-        .await
+    answer(
+        &state,
+        &request,
+        id,
+        documents::cancel(&state.pool, id).await?,
+        "canceled: only waiting and running documents can be",
+    )
+    .await
 }
 
 /// Try a failed or canceled document again, or one with failed pages
@@ -36,6 +42,7 @@ pub async fn retry(request: HttpRequest, state: web::Data<State>) -> Result<Http
     let id = path(&request, "id")?;
     answer(
         &state,
+        &request,
         id,
         documents::retry(&state.pool, id).await?,
         "retried: only failed and canceled documents can be, and those with failed pages",
@@ -57,14 +64,14 @@ pub async fn reprocess(request: HttpRequest, body: web::Bytes, state: web::Data<
     let wishes = ReprocessRequest::parse(&body)?;
     let again = wishes.again(&state).await?;
     let changed = documents::reprocess(&state.pool, id, &again).await?;
-    answer(&state, id, changed, "processed again: only done, failed and canceled documents can be").await
+    answer(&state, &request, id, changed, "processed again: only done, failed and canceled documents can be").await
 }
 
-async fn answer(state: &State, id: i64, changed: Changed, cannot: &str) -> Result<HttpResponse> {
+async fn answer(state: &State, request: &HttpRequest, id: i64, changed: Changed, cannot: &str) -> Result<HttpResponse> {
     match changed {
         Changed::Yes => {
             let row = find_document(state, id).await?;
-            Ok(HttpResponse::Ok().json(document(state, row).await?))
+            Ok(HttpResponse::Ok().json(document(state, request, row).await?))
         }
         Changed::NoSuchDocument => Err(Problem::no_document(id)),
         Changed::Refused(status) => {

@@ -42,7 +42,7 @@ pub async fn create(request: HttpRequest, payload: Payload, state: web::Data<Sta
                 Err(Problem::new(Code::Internal, "The upload was not kept. Try again later."))
             })
         }
-        "application/json" => from_json(&state, payload, key).await,
+        "application/json" => from_json(&state, &request, payload, key).await,
         _ => {
             let detail = format!("The body must be multipart/form-data or application/json, not {media_type:?}.");
             Err(Problem::new(Code::UnsupportedMediaType, detail))
@@ -69,7 +69,7 @@ async fn from_form(
     let mut form = Form::default();
     let received = state.receive(body, &mut form).await.map_err(Problem::from);
     let kept = match received {
-        Ok(()) => keep_form(state, &mut form, key).await,
+        Ok(()) => keep_form(state, request, &mut form, key).await,
         Err(problem) => Err(problem),
     };
     if kept.is_err() {
@@ -78,12 +78,12 @@ async fn from_form(
     kept
 }
 
-async fn keep_form(state: &State, form: &mut Form, key: Option<String>) -> Result<HttpResponse> {
+async fn keep_form(state: &State, request: &HttpRequest, form: &mut Form, key: Option<String>) -> Result<HttpResponse> {
     let sent = DocumentForm::parse(form)?;
     let mut options = sent.options(state).await?;
     let DocumentForm { file: (object, upload), title: asked, .. } = sent;
     let key = key.map(|k| Idempotency::of(k, asked.as_ref(), &options, Source::Sha256(&upload.sha256)));
-    if let Some(answer) = earlier(state, key.as_ref()).await? {
+    if let Some(answer) = earlier(state, request, key.as_ref()).await? {
         state.discard(form).await;
         return Ok(answer);
     }
@@ -92,10 +92,15 @@ async fn keep_form(state: &State, form: &mut Form, key: Option<String>) -> Resul
     let file = NewFile::Stored { size: upload.size, sha256: Some(upload.sha256) };
     let new = NewDocument { title: &title, object_key: object.as_str(), file: &file, options: &options };
     let inserted = state.insert_form(form, &new).await;
-    answer(state, key.as_ref(), inserted).await
+    answer(state, request, key.as_ref(), inserted).await
 }
 
-async fn from_json(state: &State, payload: Payload, key: Option<String>) -> Result<HttpResponse> {
+async fn from_json(
+    state: &State,
+    request: &HttpRequest,
+    payload: Payload,
+    key: Option<String>,
+) -> Result<HttpResponse> {
     let body = read_body(payload).await?;
     let wishes: DocumentRequest =
         serde_json::from_slice(&body).map_err(|e| Problem::new(Code::InvalidForm, format!("The JSON: {e}.")))?;
@@ -108,7 +113,7 @@ async fn from_json(state: &State, payload: Payload, key: Option<String>) -> Resu
             let asked = wishes.title.as_deref().map(title).transpose()?;
             let file = NewFile::At(url.clone());
             let key = key.map(|k| Idempotency::of(k, asked.as_ref(), &options, Source::Url(url)));
-            if let Some(answer) = earlier(state, key.as_ref()).await? {
+            if let Some(answer) = earlier(state, request, key.as_ref()).await? {
                 return Ok(answer);
             }
             options.idempotency = key.as_ref().map(Idempotency::kept);
@@ -118,25 +123,25 @@ async fn from_json(state: &State, payload: Payload, key: Option<String>) -> Resu
             if inserted.is_err() {
                 documents::forget_upload(&state.pool, object.as_str()).await?;
             }
-            answer(state, key.as_ref(), inserted).await
+            answer(state, request, key.as_ref(), inserted).await
         }
         (None, Some(id)) => {
             let asked = wishes.title.as_deref().map(title).transpose()?;
             let key = key.map(|k| Idempotency::of(k, asked.as_ref(), &options, Source::Upload(*id)));
-            if let Some(answer) = earlier(state, key.as_ref()).await? {
+            if let Some(answer) = earlier(state, request, key.as_ref()).await? {
                 return Ok(answer);
             }
             options.idempotency = key.as_ref().map(Idempotency::kept);
             let unknown =
                 || Problem::new(Code::UnknownUpload, format!("There is no upload {id} that waits to be used."));
             let Some(upload) = documents::open_upload(&state.pool, *id).await? else {
-                return earlier(state, key.as_ref()).await?.ok_or_else(unknown);
+                return earlier(state, request, key.as_ref()).await?.ok_or_else(unknown);
             };
             let object = ObjectKey::parse(upload.object_key)?;
             let file = NewFile::Stored { size: uploaded_size(state, &object).await?, sha256: None };
             let title = asked.map_or_else(|| title(file_name(&object)), Ok)?;
             let inserted = insert(state, &title, &object, &file, &options).await;
-            answer(state, key.as_ref(), inserted).await
+            answer(state, request, key.as_ref(), inserted).await
         }
         _ => Err(Problem::new(Code::InvalidForm, "Either `url` or `upload` must be given.")),
     }
@@ -184,22 +189,27 @@ async fn uploaded_size(state: &State, object: &ObjectKey) -> Result<u64> {
 
 async fn answer(
     state: &State,
+    request: &HttpRequest,
     key: Option<&Idempotency>,
     inserted: std::result::Result<i64, IntakeError>,
 ) -> Result<HttpResponse> {
     match inserted {
-        Ok(id) => accepted(state, find_document(state, id).await?).await,
+        Ok(id) => accepted(state, request, find_document(state, id).await?).await,
         // Another request with this idempotency key was a moment faster.
         Err(IntakeError::Database(error)) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
-            earlier(state, key).await?.ok_or_else(|| error.into())
+            earlier(state, request, key).await?.ok_or_else(|| error.into())
         }
-        Err(IntakeError::Expired) => earlier(state, key).await?.ok_or_else(|| IntakeError::Expired.into()),
+        Err(IntakeError::Expired) => earlier(state, request, key).await?.ok_or_else(|| IntakeError::Expired.into()),
         Err(error) => Err(error.into()),
     }
 }
 
 /// The answer of an earlier request with the same idempotency key.
-async fn earlier(state: &State, idempotency: Option<&Idempotency>) -> Result<Option<HttpResponse>> {
+async fn earlier(
+    state: &State,
+    request: &HttpRequest,
+    idempotency: Option<&Idempotency>,
+) -> Result<Option<HttpResponse>> {
     let Some(idempotency) = idempotency else { return Ok(None) };
     let key = &idempotency.key;
     let Some(id) = documents::by_idempotency_key(&state.pool, key).await? else { return Ok(None) };
@@ -208,10 +218,10 @@ async fn earlier(state: &State, idempotency: Option<&Idempotency>) -> Result<Opt
         let detail = format!("Idempotency-Key {key:?} stands for another file, title or options (document {id}).");
         return Err(Problem::new(Code::IdempotencyMismatch, detail));
     }
-    accepted(state, row).await.map(Some)
+    accepted(state, request, row).await.map(Some)
 }
 
-async fn accepted(state: &State, row: DocumentRow) -> Result<HttpResponse> {
+async fn accepted(state: &State, request: &HttpRequest, row: DocumentRow) -> Result<HttpResponse> {
     let location = location(row.id);
-    Ok(HttpResponse::Accepted().insert_header((LOCATION, location)).json(document(state, row).await?))
+    Ok(HttpResponse::Accepted().insert_header((LOCATION, location)).json(document(state, request, row).await?))
 }

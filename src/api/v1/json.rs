@@ -7,7 +7,6 @@ use utoipa::ToSchema;
 
 use crate::documents::{DocumentRow, FoundRow, PageRow, Status};
 use crate::queue::Standing;
-use crate::storage::Storage;
 
 #[derive(Serialize, ToSchema)]
 pub struct Document {
@@ -90,7 +89,7 @@ pub fn location(id: i64) -> String {
 }
 
 impl Document {
-    pub fn new(row: DocumentRow, standing: Option<Standing>, queue_position: Option<i64>, storage: &Storage) -> Self {
+    pub fn new(row: DocumentRow, standing: Option<Standing>, queue_position: Option<i64>, file: String) -> Self {
         let own = location(row.id);
         let link = |name: &str| format!("{own}/{name}");
         let model = row.model_name.zip(row.model_sha256);
@@ -104,7 +103,7 @@ impl Document {
                 own: own.clone(),
             },
             id: row.id,
-            file: storage.url(&row.object_key),
+            file,
             title: row.title,
             status: row.status,
             size: row.size,

@@ -1,4 +1,4 @@
-//! `/api/v1`: documents, their results and the queue, for programs.
+//! `/api/v1`: documents, their results and the queue, for programs; and `/media/…` and `/results/…`, the bytes.
 
 mod change;
 mod create;
@@ -7,9 +7,10 @@ mod events;
 mod export;
 mod idempotency;
 mod json;
+mod objects;
 mod openapi;
 mod params;
-mod problem;
+pub(super) mod problem;
 mod read;
 mod results;
 mod system;
@@ -31,7 +32,7 @@ use actix_web::{Handler, HttpMessage, HttpRequest, Resource, Responder, Route};
 
 use self::problem::{Code, Problem};
 use super::State;
-use super::auth::{self, Denied};
+use super::auth::{self, Denied, Policy};
 use super::backpressure::Gate;
 
 /// After the end of what a client sends, for its answer.
@@ -63,6 +64,12 @@ pub fn configure(config: &mut ServiceConfig) {
             .service(resource("/queue", [get(system::queue)]))
             .default_service(web::to(problem::not_found)),
     );
+    let scope = |path: &str| web::scope(path).default_service(web::to(problem::not_found));
+    config
+        .service(scope("/results").service(resource("/{key:.+}", [get(objects::result)])).wrap(from_fn(authorize)))
+        .service(
+            scope("/media").service(resource("/{key:.+}", [get(objects::upload)])).wrap(from_fn(authorize_upload)),
+        );
 }
 
 /// A path with its methods; others are answered with 405 and the list of those that there are.
@@ -104,13 +111,32 @@ where
     (Method::DELETE, web::delete().to(handler))
 }
 
-/// Lets a request through that has what token it needs and does not come too soon; handlers find its `Client`.
+/// By API_AUTH.
 async fn authorize(
     state: web::Data<State>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let admitted = auth::admit(&state, request.request(), state.settings.auth).await.map_err(Problem::from)?;
+    admit(state.settings.auth, state, request, next).await
+}
+
+/// By LEGACY_API_AUTH, as `/api/create/`, whose `file` URLs lead here.
+async fn authorize_upload(
+    state: web::Data<State>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    admit(state.settings.legacy_auth, state, request, next).await
+}
+
+/// Lets a request through that has what token it needs and does not come too soon; handlers find its `Client`.
+async fn admit(
+    policy: Policy,
+    state: web::Data<State>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let admitted = auth::admit(&state, request.request(), policy).await.map_err(Problem::from)?;
     let client = admitted.map_err(|denied| match denied {
         Denied::Unknown => {
             Problem::new(Code::Unauthorized, "Send a token as `Authorization: Bearer …`; `app token create` makes one.")

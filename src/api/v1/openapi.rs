@@ -42,6 +42,13 @@ impl Modify for Token {
     }
 }
 
+fn problem(description: &str) -> Value {
+    json!({
+        "description": description,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    })
+}
+
 /// The description, with what is the same everywhere: security, and problems as the answer to everything that goes wrong.
 fn description() -> Value {
     let mut api = serde_json::to_value(Api::openapi()).unwrap_or_default();
@@ -55,16 +62,20 @@ fn description() -> Value {
             &mut api["paths"][format!("/api/v1/documents/{{id}}/{path}")]["get"]["responses"]["200"]["content"];
         content.as_object_mut().into_iter().flat_map(|c| c.values_mut()).for_each(|kind| *kind = json!({}));
     }
+    for path in ["file", "pages/{number}/image", "pages/{number}/overlay", "pages/{number}/crops/{ordinal}"] {
+        let responses = &mut api["paths"][format!("/api/v1/documents/{{id}}/{path}")]["get"]["responses"];
+        let content = responses["200"]["content"].as_object_mut();
+        content.into_iter().flat_map(|c| c.values_mut()).for_each(|kind| *kind = json!({}));
+        responses["206"] =
+            json!({"description": "The `Range` of it that was asked for", "content": responses["200"]["content"]});
+        responses["304"] = json!({"description": "`If-None-Match` names the version that it has still"});
+        responses["416"] = problem("It has nothing in the `Range` that was asked for");
+    }
     let paths = api["paths"].as_object_mut().into_iter().flat_map(|paths| paths.iter_mut());
     for (path, item) in paths {
         for operation in item.as_object_mut().into_iter().flat_map(|item| item.values_mut()) {
             let takes_body = operation.get("requestBody").is_some();
-            let mut add = |status: &str, description: &str| {
-                operation["responses"][status] = json!({
-                    "description": description,
-                    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-                });
-            };
+            let mut add = |status: &str, description: &str| operation["responses"][status] = problem(description);
             add("400", "Something of the request is wrong");
             add("401", "A token is needed");
             add("403", "The token may only read");

@@ -22,6 +22,7 @@ pub enum Code {
     FileTooLarge,
     FieldsTooLarge,
     UnsupportedMediaType,
+    RangeNotSatisfiable,
     IdempotencyMismatch,
     StatusConflict,
     ClientTooSlow,
@@ -53,6 +54,9 @@ impl Code {
             Self::FieldsTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "fields_too_large", "Fields too large"),
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type")
+            }
+            Self::RangeNotSatisfiable => {
+                (StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "Range not satisfiable")
             }
             Self::IdempotencyMismatch => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch", "Idempotency key used for another request")

@@ -12,6 +12,7 @@ use super::params::{Query, path};
 use super::problem::{Code, Problem, Result};
 use super::results::find_document;
 use crate::api::State;
+use crate::api::media::UrlBase;
 use crate::documents::{self, Cursor, DocumentRow, Filter, Status};
 use crate::queue::{self, Standing};
 
@@ -19,16 +20,17 @@ use crate::queue::{self, Standing};
 pub const MAX_WAIT: u64 = 25;
 
 /// A row as clients see it, with its place in the queue.
-pub async fn document(state: &State, row: DocumentRow) -> Result<Document> {
+pub async fn document(state: &State, request: &HttpRequest, row: DocumentRow) -> Result<Document> {
+    let file = state.file_url(&state.url_base(request), &row.object_key);
     if row.status.is_final() {
-        return Ok(Document::new(row, None, None, &state.storage));
+        return Ok(Document::new(row, None, None, file));
     }
     let standing = queue::standings(&state.pool, &[row.id]).await?.pop();
     let position = match row.status {
         Status::Pending => queue::position(&state.pool, row.id).await?,
         _ => None,
     };
-    Ok(Document::new(row, standing, position, &state.storage))
+    Ok(Document::new(row, standing, position, file))
 }
 
 /// Read a document
@@ -53,7 +55,7 @@ pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpRe
         let row = find_document(&state, id).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         if row.status.is_final() || left.is_zero() {
-            return Ok(HttpResponse::Ok().json(document(&state, row).await?));
+            return Ok(HttpResponse::Ok().json(document(&state, &request, row).await?));
         }
         let _ = tokio::time::timeout(left, changes.of(id)).await;
     }
@@ -113,13 +115,14 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
         limit,
     };
     query.done()?;
-    let (question, own) = (format!("documents {filter:?}"), state.clone());
-    let list = state.together.ask(question, move || async move { find(&own, &filter).await }).await?;
+    let (base, own) = (state.url_base(&request), state.clone());
+    let question = format!("documents {filter:?} {base:?}");
+    let list = state.together.ask(question, move || async move { find(&own, &base, &filter).await }).await?;
     Ok(HttpResponse::Ok().content_type("application/json").body(list))
 }
 
 /// A part of the list, as text.
-async fn find(state: &State, filter: &Filter) -> Result<Bytes> {
+async fn find(state: &State, base: &UrlBase, filter: &Filter) -> Result<Bytes> {
     let part = documents::search(&state.pool, filter).await?;
     let (rows, next_cursor) = (part.documents, part.next.map(format_cursor));
     let live: Vec<i64> = rows.iter().filter(|row| !row.status.is_final()).map(|row| row.id).collect();
@@ -127,7 +130,8 @@ async fn find(state: &State, filter: &Filter) -> Result<Bytes> {
     let mut standings: HashMap<i64, Standing> = standings.into_iter().map(|s| (s.document_id, s)).collect();
     let document = |row: DocumentRow| {
         let standing = standings.remove(&row.id);
-        Document::new(row, standing, None, &state.storage)
+        let file = state.file_url(base, &row.object_key);
+        Document::new(row, standing, None, file)
     };
     let documents = rows.into_iter().map(document).collect();
     let text = serde_json::to_vec(&DocumentList { documents, next_cursor });

@@ -1,6 +1,5 @@
-//! Pages, detections and pictures. Pictures are redirects to the bucket that are good for a quarter of an hour.
+//! Pages, detections and pictures. MEDIA decides whether pictures are sent from here.
 
-use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -8,10 +7,8 @@ use utoipa::ToSchema;
 use super::json::{Detection, Page};
 use super::params::path;
 use super::problem::{Code, Problem, Result};
-use crate::api::State;
+use crate::api::{State, media};
 use crate::documents::{self, Delivery, DocumentRow, FailedPage, PageRow};
-
-const PRESIGNED_SECONDS: u32 = 900;
 
 pub async fn find_document(state: &State, id: i64) -> Result<DocumentRow> {
     documents::get(&state.pool, id).await?.ok_or_else(|| Problem::no_document(id))
@@ -79,41 +76,56 @@ pub async fn detections(request: HttpRequest, state: web::Data<State>) -> Result
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/file", tag = "results", operation_id = "get_file",
     params(("id" = i64, Path, minimum = 1)),
-    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+    responses(
+        (status = 200, description = "The file, with MEDIA=proxy", content(
+            (String = "application/pdf"), (String = "image/png"), (String = "image/jpeg"), (String = "image/tiff"),
+            (String = "image/webp"), (String = "image/bmp"), (String = "application/octet-stream"),
+        )),
+        (status = 302, description = "To its URL in the bucket; with MEDIA=presigned it is good for a quarter of an hour", headers(("Location" = String))),
+    )
 )]
 pub async fn file(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let document = find_document(&state, path(&request, "id")?).await?;
-    redirect(&state, &document.object_key).await
+    media::give(&state, &request, &document.object_key).await
 }
 
 /// The rendered page, a PNG
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/pages/{number}/image", tag = "results", operation_id = "get_page_image",
     params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
-    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+    responses(
+        (status = 200, description = "The picture, with MEDIA=proxy", body = String, content_type = "image/png"),
+        (status = 302, description = "To its URL in the bucket; with MEDIA=presigned it is good for a quarter of an hour", headers(("Location" = String))),
+    )
 )]
 pub async fn image(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (_, page) = finished_page(&state, &request).await?;
     let missing = || Problem::new(Code::NotFound, "This page was processed before page images were kept.");
-    redirect(&state, &page.image_key.ok_or_else(missing)?).await
+    media::give(&state, &request, &page.image_key.ok_or_else(missing)?).await
 }
 
 /// The page with its regions drawn, a PNG
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/pages/{number}/overlay", tag = "results", operation_id = "get_page_overlay",
     params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
-    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+    responses(
+        (status = 200, description = "The picture, with MEDIA=proxy", body = String, content_type = "image/png"),
+        (status = 302, description = "To its URL in the bucket; with MEDIA=presigned it is good for a quarter of an hour", headers(("Location" = String))),
+    )
 )]
 pub async fn overlay(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (_, page) = finished_page(&state, &request).await?;
-    redirect(&state, &page.overlay_key).await
+    media::give(&state, &request, &page.overlay_key).await
 }
 
 /// A region that was cut out, a PNG
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/pages/{number}/crops/{ordinal}", tag = "results", operation_id = "get_crop",
     params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1), ("ordinal" = i32, Path, minimum = 0)),
-    responses((status = 302, description = "To a URL that is good for a quarter of an hour", headers(("Location" = String))))
+    responses(
+        (status = 200, description = "The picture, with MEDIA=proxy", body = String, content_type = "image/png"),
+        (status = 302, description = "To its URL in the bucket; with MEDIA=presigned it is good for a quarter of an hour", headers(("Location" = String))),
+    )
 )]
 pub async fn crop(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (id, page) = finished_page(&state, &request).await?;
@@ -122,12 +134,7 @@ pub async fn crop(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
     let key = rows.into_iter().find(|row| row.ordinal == ordinal).and_then(|row| row.crop_key);
     let missing =
         || Problem::new(Code::NotFound, format!("Detection {ordinal} of page {} was not cut out.", page.number));
-    redirect(&state, &key.ok_or_else(missing)?).await
-}
-
-async fn redirect(state: &State, key: &str) -> Result<HttpResponse> {
-    let url = state.storage.presign(key, PRESIGNED_SECONDS).await?;
-    Ok(HttpResponse::Found().insert_header((LOCATION, url)).insert_header(("Cache-Control", "no-store")).finish())
+    media::give(&state, &request, &key.ok_or_else(missing)?).await
 }
 
 #[derive(Serialize, ToSchema)]
