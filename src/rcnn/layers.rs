@@ -1,6 +1,6 @@
 //! Convolutions with the norms that Detectron2 puts behind them.
 
-use candle_core::{Module, Storage, Tensor};
+use candle_core::{DType, Module, Storage, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, GroupNorm, Linear, VarBuilder};
 
 use super::{Error, Result};
@@ -116,6 +116,17 @@ impl Conv {
             None => x,
         })
     }
+}
+
+/// Fully connected layers of the same inputs as one, their outputs one behind the other.
+pub fn join(layers: &[&Linear]) -> Result<Linear> {
+    let weights = layers.iter().map(|layer| layer.weight()).collect::<Vec<_>>();
+    let bias = |layer: &&Linear| match layer.bias() {
+        Some(bias) => Ok(bias.clone()),
+        None => Tensor::zeros(layer.weight().dim(0)?, DType::F32, layer.weight().device()),
+    };
+    let biases = layers.iter().map(bias).collect::<candle_core::Result<Vec<_>>>()?;
+    Ok(Linear::new(Tensor::cat(&weights, 0)?, Some(Tensor::cat(&biases, 0)?)))
 }
 
 /// Hands a convolution's weights over as slices; a missing bias is empty.

@@ -1,6 +1,6 @@
 //! candle's operators on the CPU: several times slower than the kernels, and the reference for them.
 
-use candle_core::{DType, Device, Module, Tensor};
+use candle_core::{Device, Module, Tensor};
 use candle_nn::{Conv2d, ConvTranspose2d, Linear};
 use image::RgbImage;
 
@@ -39,17 +39,8 @@ impl Backend for Candle {
         Ok(conv)
     }
 
-    fn pack_linear(&self, layers: &[&Linear], _: Option<usize>, _: bool) -> Result<Linear> {
-        if let [only] = layers {
-            return Ok((*only).clone());
-        }
-        let weights = layers.iter().map(|layer| layer.weight()).collect::<Vec<_>>();
-        let bias = |layer: &&Linear| match layer.bias() {
-            Some(bias) => Ok(bias.clone()),
-            None => Tensor::zeros(layer.weight().dim(0)?, DType::F32, &Device::Cpu),
-        };
-        let bias = layers.iter().map(bias).collect::<candle_core::Result<Vec<_>>>()?;
-        Ok(Linear::new(Tensor::cat(&weights, 0)?, Some(Tensor::cat(&bias, 0)?)))
+    fn pack_linear(&self, linear: &Linear, _: Option<usize>, _: bool) -> Result<Linear> {
+        Ok(linear.clone())
     }
 
     fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<MaskPredictor> {

@@ -74,9 +74,8 @@ pub trait Backend: Debug + Send + Sync {
 
     fn pack_stem(&self, conv: Conv) -> Result<Self::Stem>;
 
-    /// Layers of the same inputs as one, their outputs one behind the other.
     /// With `cells`, inputs are flattened maps of so many pixels; `last`: results are predictions, in full precision.
-    fn pack_linear(&self, layers: &[&Linear], cells: Option<usize>, last: bool) -> Result<Self::Linear>;
+    fn pack_linear(&self, linear: &Linear, cells: Option<usize>, last: bool) -> Result<Self::Linear>;
 
     fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<Self::MaskPredictor>;
 

@@ -8,7 +8,7 @@ use crate::rcnn::config::{ModelConfig, only, unsupported};
 use crate::rcnn::geometry::anchors::LevelAnchors;
 use crate::rcnn::geometry::boxes::{Candidate, apply_deltas, batched_nms, clip};
 use crate::rcnn::geometry::level::{FeatureLevel, pick};
-use crate::rcnn::layers::{Conv, ConvSpec, Norm};
+use crate::rcnn::layers::{Conv, ConvSpec, Norm, join};
 use crate::rcnn::{Error, Result, Watch};
 
 /// The head (`StandardRPNHead`), and what becomes of its predictions.
@@ -59,7 +59,7 @@ impl<B: Backend> Rpn<B> {
             .map(|(name, output)| conv(name, output, 1).and_then(|conv| conv.to_linear()));
         Ok(Self {
             conv: backend.pack_conv(conv("conv", channels, 3)?, Role::Proposals)?,
-            predictor: backend.pack_linear(&[&objectness?, &deltas?], None, true)?,
+            predictor: backend.pack_linear(&join(&[&objectness?, &deltas?])?, None, true)?,
             decoder,
         })
     }

@@ -8,7 +8,7 @@ use crate::rcnn::detection::Instances;
 use crate::rcnn::geometry::boxes::{Box2, Candidate, apply_deltas, batched_nms, clip};
 use crate::rcnn::geometry::level::{FeatureLevel, pick};
 use crate::rcnn::geometry::pooler::Pooler;
-use crate::rcnn::layers::{Conv, ConvSpec, Norm};
+use crate::rcnn::layers::{Conv, ConvSpec, Norm, join};
 use crate::rcnn::proposals::Proposals;
 use crate::rcnn::{Result, Watch};
 
@@ -57,7 +57,7 @@ impl<B: Backend> BoxHead<B> {
         let mut fcs = vec![];
         for i in 1..=head.num_fc {
             let fc = candle_nn::linear(width, head.fc_dim, box_head.pp(format!("fc{i}")))?;
-            fcs.push(backend.pack_linear(&[&fc], cells.take(), false)?);
+            fcs.push(backend.pack_linear(&fc, cells.take(), false)?);
             width = head.fc_dim;
         }
         let num_classes = cfg.roi_heads.num_classes;
@@ -69,7 +69,7 @@ impl<B: Backend> BoxHead<B> {
             pooler: Pooler::new(head.pooler_resolution, head.pooler_sampling_ratio, levels),
             convs,
             fcs,
-            predictor: backend.pack_linear(&[&cls_score, &bbox_pred], cells.take(), true)?,
+            predictor: backend.pack_linear(&join(&[&cls_score, &bbox_pred])?, cells.take(), true)?,
             selection: Selection {
                 num_classes,
                 class_agnostic: head.cls_agnostic_bbox_reg,

@@ -2,7 +2,6 @@
 
 mod layer;
 
-use candle_core::Tensor;
 use candle_nn::ConvTranspose2d;
 use image::RgbImage;
 
@@ -87,18 +86,10 @@ impl Backend for Cpu {
         with_filters(&conv, |filters| Stem::new(self.of_backbone, filters))
     }
 
-    fn pack_linear(&self, layers: &[&candle_nn::Linear], cells: Option<usize>, _: bool) -> Result<Linear> {
-        let weights = layers.iter().map(|layer| layer.weight()).collect::<Vec<_>>();
-        let mut bias = vec![];
-        for layer in layers {
-            match layer.bias() {
-                Some(values) => bias.extend(values.to_vec1::<f32>()?),
-                None => bias.resize(bias.len() + layer.weight().dim(0)?, 0.0),
-            }
-        }
-        let weight = Tensor::cat(&weights, 0)?;
-        let (outputs, inputs) = weight.dims2()?;
-        with_values(&weight, |weight| {
+    fn pack_linear(&self, linear: &candle_nn::Linear, cells: Option<usize>, _: bool) -> Result<Linear> {
+        let (outputs, inputs) = linear.weight().dims2()?;
+        let bias = linear.bias().map(|bias| bias.to_vec1::<f32>()).transpose()?.unwrap_or_default();
+        with_values(linear.weight(), |weight| {
             let Some(cells) = cells else {
                 return Linear::new(self.of_heads, inputs, outputs, &bias, |k, o| weight[o * inputs + k]);
             };

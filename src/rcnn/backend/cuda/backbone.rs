@@ -76,8 +76,8 @@ impl Backend for Ops {
         Layer::pack_stem(self, &conv)
     }
 
-    fn pack_linear(&self, layers: &[&Linear], cells: Option<usize>, last: bool) -> Result<Dense> {
-        Dense::join(self, layers, cells, if last { Dtype::F32 } else { self.dtype })
+    fn pack_linear(&self, linear: &Linear, cells: Option<usize>, last: bool) -> Result<Dense> {
+        Dense::of(self, linear, cells, if last { Dtype::F32 } else { self.dtype })
     }
 
     fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<MaskPredictor> {

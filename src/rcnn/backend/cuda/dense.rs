@@ -39,25 +39,19 @@ impl Dense {
         Ok(Self { weight, bias: ops.context.upload_as(&padded_bias, out)?, input, output, out })
     }
 
-    /// Layers side by side that read the same rows. `cells`: of a pooled region, whose values the layers have as [channels, cells] and a
-    /// map as [cells, padded channels].
-    pub fn join(ops: &Ops, layers: &[&Linear], cells: Option<usize>, out: Dtype) -> Result<Self> {
-        let (mut weights, mut bias) = (vec![], vec![]);
-        let (_, inputs) = layers[0].weight().dims2()?;
-        for layer in layers {
-            with_values(layer.weight(), |values| weights.extend_from_slice(values))?;
-            match layer.bias() {
-                Some(b) => bias.extend(b.to_vec1::<f32>()?),
-                None => bias.resize(bias.len() + layer.weight().dim(0)?, 0.0),
-            }
-        }
+    /// With `cells`: of a pooled region, whose values the layer has as [channels, cells] and a map as [cells, padded channels].
+    pub fn of(ops: &Ops, linear: &Linear, cells: Option<usize>, out: Dtype) -> Result<Self> {
+        let (outputs, inputs) = linear.weight().dims2()?;
+        let bias = linear.bias().map(|bias| bias.to_vec1::<f32>()).transpose()?.unwrap_or_else(|| vec![0.0; outputs]);
         let cells = cells.unwrap_or(1);
         let channels = inputs / cells;
         let stride = padded(channels);
-        Self::pack(ops, cells * stride, &bias, out, |k, o| match (k / stride, k % stride) {
-            (cell, channel) if channel < channels => weights[o * inputs + channel * cells + cell],
-            _ => 0.0,
-        })
+        with_values(linear.weight(), |weights| {
+            Self::pack(ops, cells * stride, &bias, out, |k, o| match (k / stride, k % stride) {
+                (cell, channel) if channel < channels => weights[o * inputs + channel * cells + cell],
+                _ => 0.0,
+            })
+        })?
     }
 
     /// The rows' buffer, each of `output` values.
