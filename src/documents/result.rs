@@ -52,25 +52,8 @@ pub async fn pages(db: impl PgExecutor<'_>, document_id: i64, number: Option<i32
     .await
 }
 
-/// Detections by page and score; only those of page `number` if it is given.
-pub async fn found(pool: &PgPool, document_id: i64, number: Option<i32>) -> sqlx::Result<Vec<FoundRow>> {
-    sqlx::query_as!(
-        FoundRow,
-        "select p.number as page, x.ordinal, x.class_id, x.label, x.score, x.x0_pt, x.y0_pt, x.x1_pt, x.y1_pt,
-             x.x0_px, x.y0_px, x.x1_px, x.y1_px, x.mask_rle, x.crop_key
-         from detections x join pages p on p.id = x.page_id
-             join shown_results s on s.document_id = p.document_id and s.run = p.run and s.model_id = p.model_id
-         where s.document_id = $1 and ($2::int is null or p.number = $2)
-         order by p.number, x.ordinal",
-        document_id,
-        number
-    )
-    .fetch_all(pool)
-    .await
-}
-
 /// Detections on the pages with these ids, by page and score.
-pub async fn found_on(pool: &PgPool, page_ids: &[i64]) -> sqlx::Result<Vec<FoundRow>> {
+pub async fn found(pool: &PgPool, page_ids: &[i64]) -> sqlx::Result<Vec<FoundRow>> {
     sqlx::query_as!(
         FoundRow,
         "select p.number as page, x.ordinal, x.class_id, x.label, x.score, x.x0_pt, x.y0_pt, x.x1_pt, x.y1_pt,

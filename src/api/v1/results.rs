@@ -67,7 +67,7 @@ pub struct Detections {
 )]
 pub async fn detections(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
     let (id, page) = finished_page(&state, &request).await?;
-    let rows = documents::found(&state.pool, id, Some(page.number)).await?;
+    let rows = documents::found(&state.pool, &[page.id]).await?;
     let detections = rows.into_iter().map(|row| Detection::new(id, row, &page)).collect();
     Ok(HttpResponse::Ok().json(Detections { detections }))
 }
@@ -128,9 +128,9 @@ pub async fn overlay(request: HttpRequest, state: web::Data<State>) -> Result<Ht
     )
 )]
 pub async fn crop(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
-    let (id, page) = finished_page(&state, &request).await?;
+    let (_, page) = finished_page(&state, &request).await?;
     let ordinal: i32 = path(&request, "ordinal")?;
-    let rows = documents::found(&state.pool, id, Some(page.number)).await?;
+    let rows = documents::found(&state.pool, &[page.id]).await?;
     let key = rows.into_iter().find(|row| row.ordinal == ordinal).and_then(|row| row.crop_key);
     let missing =
         || Problem::new(Code::NotFound, format!("Detection {ordinal} of page {} was not cut out.", page.number));

@@ -76,7 +76,7 @@ impl Export {
         let ids: Vec<i64> = pages.iter().map(|page| page.id).collect();
         // However many clients are sent exports: few parts are made at once.
         let _turn = self.state.exports.acquire().await?;
-        let found = in_time(ANSWER, documents::found_on(&self.state.pool, &ids)).await.context("the database")?;
+        let found = in_time(ANSWER, documents::found(&self.state.pool, &ids)).await.context("the database")?;
         let expected: i64 = pages.iter().map(|page| page.detections).sum();
         anyhow::ensure!(found.len() as i64 == expected, "its results were removed or replaced meanwhile");
         Ok(found)
