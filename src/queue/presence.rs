@@ -184,9 +184,8 @@ impl Words {
     async fn say_word(&mut self, connection: &mut PgListener, id: i32) -> sqlx::Result<bool> {
         let (prefix, workers) = (format!("{id}:"), self.workers.borrow_and_update().clone());
         let own: Vec<String> = workers.iter().filter(|name| name.starts_with(&prefix)).cloned().collect();
-        let said = sqlx::query_scalar!(r#"select say_word($1, $2) as "alive!""#, id, &own);
         // On a line that is cut nothing fails by itself.
-        let alive = in_time(HEARTBEAT_TIMEOUT, said.fetch_one(connection)).await?;
+        let alive = in_time(HEARTBEAT_TIMEOUT, say_word(connection, id, &own)).await?;
         if alive {
             self.known.send_replace(workers);
         }
@@ -209,9 +208,9 @@ impl Words {
     /// What was fetched and not begun goes back to the queue at once: there may be nobody who looks.
     async fn sign_off(&self) -> sqlx::Result<()> {
         let mut connection = database::connect(&self.options).await?;
-        sqlx::query_scalar!(r#"select say_word($1, $2) as "alive!""#, self.id(), &[] as &[String])
-            .fetch_one(&mut connection)
-            .await?;
+        if let Some(id) = self.id() {
+            say_word(&mut connection, id, &[]).await?;
+        }
         end(&mut connection, self.id(), "stopped").await?;
         connection.close().await
     }
@@ -240,6 +239,11 @@ async fn lock_again(connection: &mut PgListener, id: i32) -> sqlx::Result<bool> 
 async fn lock(connection: impl PgExecutor<'_>, id: i32) -> sqlx::Result<bool> {
     let locked = sqlx::query_scalar!(r#"select pg_try_advisory_lock(docreader_lock_class(), $1) as "locked!""#, id);
     locked.fetch_one(connection).await
+}
+
+/// Names the apalis workers that this process has; `false` if it has been given up.
+async fn say_word(connection: impl PgExecutor<'_>, id: i32, workers: &[String]) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"select say_word($1, $2) as "alive!""#, id, workers).fetch_one(connection).await
 }
 
 /// A new row, whose lock is held, in the place of an earlier one.
