@@ -2,6 +2,8 @@
 //!
 //! The modules stand in the order of docs/ARCHITECTURE.md: each imports only from those below it. [`rcnn`] is usable by itself.
 
+pub mod accounts;
+pub mod admin;
 pub mod api;
 pub mod commands;
 pub mod config;

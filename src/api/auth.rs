@@ -1,4 +1,4 @@
-//! Bearer tokens.
+//! Who may do what: bearer tokens, and the sessions of people who are logged in.
 
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use actix_web::http::header::AUTHORIZATION;
 
 use super::backpressure::{Gate, ReadPause};
 use super::client::Client;
+use super::session::{CSRF_HEADER, SignedIn};
 use super::{ANSWER, State};
+use crate::accounts::Role;
 use crate::database::in_time;
 use crate::documents::{self, Scope};
 
@@ -27,6 +29,8 @@ pub enum Denied {
     Unknown,
     /// A token that may only read.
     ReadOnly,
+    /// A session's cookie without what says that a page of ours sends the request.
+    CrossSite,
     /// Too many requests; how long to wait.
     TooMany(Duration),
 }
@@ -48,8 +52,12 @@ pub async fn admit(state: &State, request: &HttpRequest, policy: Policy) -> sqlx
     let _hold = hold(request);
     let stranger = Client::by_address(request, state.settings.limits.trusted_proxies);
     let known = match policy {
-        Policy::Off => Ok(stranger),
-        Policy::Auto | Policy::Required => by_token(state, request, policy, stranger).await?,
+        // Whoever is logged in is named in the audit log even where nobody needs to be.
+        Policy::Off => Ok(by_session(request).and_then(Result::ok).unwrap_or(stranger)),
+        Policy::Auto | Policy::Required => match by_session(request) {
+            Some(known) => known,
+            None => by_token(state, request, policy, stranger).await?,
+        },
     };
     // Whoever guesses tokens is held to his address's limit.
     let limited = state.rate.check(*known.as_ref().unwrap_or(&stranger));
@@ -61,16 +69,34 @@ pub fn hold(request: &HttpRequest) -> Option<ReadPause> {
     request.conn_data::<Gate>().map(Gate::hold)
 }
 
+/// By a session, if there is one and no token.
+fn by_session(request: &HttpRequest) -> Option<Result<Client, Denied>> {
+    if request.headers().contains_key(AUTHORIZATION) {
+        return None;
+    }
+    let user = SignedIn::of(request)?;
+    let token = request.headers().get(CSRF_HEADER).and_then(|value| value.to_str().ok());
+    Some(match needed_scope(request) {
+        Scope::Write if user.role < Role::Operator => Err(Denied::ReadOnly),
+        Scope::Write if !user.is_meant(request, token) => Err(Denied::CrossSite),
+        _ => Ok(Client::User(user.id)),
+    })
+}
+
+fn needed_scope(request: &HttpRequest) -> Scope {
+    match *request.method() {
+        Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
+        _ => Scope::Write,
+    }
+}
+
 async fn by_token(
     state: &State,
     request: &HttpRequest,
     policy: Policy,
     stranger: Client,
 ) -> sqlx::Result<Result<Client, Denied>> {
-    let needed = match *request.method() {
-        Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
-        _ => Scope::Write,
-    };
+    let needed = needed_scope(request);
     let token = bearer(request);
     let access = in_time(ANSWER, documents::access(&state.pool, token)).await?;
     Ok(match access.token {

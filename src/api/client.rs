@@ -7,28 +7,35 @@ use actix_web::HttpRequest;
 pub enum Client {
     /// By the id of his token.
     Token(i64),
+    /// By the id of the user who is logged in.
+    User(i64),
     /// By his address; of IPv6 the first 64 bits, which is what one household or machine is given.
     Address(IpAddr),
 }
 
 impl Client {
-    /// By address. Each of `trusted_proxies` has put the address it was asked from at the end of X-Forwarded-For, so the client's is
-    /// that many from the end; what stands before it is the client's own invention.
+    /// By [`address`].
     pub fn by_address(request: &HttpRequest, trusted_proxies: usize) -> Self {
-        let forwarded: Vec<&str> = (request.headers().get_all("X-Forwarded-For"))
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .collect();
-        let named = match trusted_proxies {
-            0 => None,
-            proxies => forwarded.len().checked_sub(proxies).and_then(|i| forwarded[i].trim().parse().ok()),
-        };
-        let address = named.or_else(|| request.peer_addr().map(|peer| peer.ip()));
-        Self::Address(match address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)).to_canonical() {
+        Self::Address(match address(request, trusted_proxies) {
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
             v4 => v4,
         })
     }
+}
+
+/// Where a request comes from. Each of `trusted_proxies` has put the address it was asked from at the end of X-Forwarded-For, so the
+/// client's is that many from the end; what stands before it is the client's own invention.
+pub fn address(request: &HttpRequest, trusted_proxies: usize) -> IpAddr {
+    let forwarded: Vec<&str> = (request.headers().get_all("X-Forwarded-For"))
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    let named = match trusted_proxies {
+        0 => None,
+        proxies => forwarded.len().checked_sub(proxies).and_then(|i| forwarded[i].trim().parse().ok()),
+    };
+    let address = named.or_else(|| request.peer_addr().map(|peer| peer.ip()));
+    address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)).to_canonical()
 }
 
 #[cfg(test)]
@@ -44,7 +51,7 @@ mod tests {
         }
         match Client::by_address(&request.to_http_request(), proxies) {
             Client::Address(address) => address.to_string(),
-            Client::Token(_) => unreachable!(),
+            Client::Token(_) | Client::User(_) => unreachable!(),
         }
     }
 

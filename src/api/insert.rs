@@ -9,7 +9,9 @@ use super::auth::hold;
 use super::client::Client;
 use super::form::{FileField, Form};
 use super::receive::IntakeError;
+use super::requester::Requester;
 use super::{ANSWER, State};
+use crate::accounts::Action;
 use crate::database::in_time;
 use crate::documents::{self, FileName, NewDocument, Upload};
 use crate::storage::ObjectKey;
@@ -58,11 +60,14 @@ impl State {
         self.reserve(&name.alternative()).await
     }
 
-    /// Writes a row and its job, in one transaction; the document's id.
-    pub async fn insert(&self, new: &NewDocument<'_>) -> Result<i64, IntakeError> {
+    /// Writes a row, its job and the entry in the audit log, in one transaction; the document's id.
+    pub async fn insert(&self, by: &Requester, new: &NewDocument<'_>) -> Result<i64, IntakeError> {
         let written = async {
             let mut tx = documents::begin(&self.pool).await?;
             let id = documents::insert(&mut tx, new).await?;
+            if id.is_some() {
+                by.record(&mut tx, Action::CreateDocument, id, "").await?;
+            }
             tx.commit().await?;
             Ok(id)
         };
@@ -73,8 +78,13 @@ impl State {
 
     /// The same for a form. After an error, what the form has stored is discarded, unless the commit may have been done although its
     /// answer was lost: then the object stays, and so does its trace.
-    pub async fn insert_form(&self, form: &mut Form, new: &NewDocument<'_>) -> Result<i64, IntakeError> {
-        let inserted = self.insert(new).await;
+    pub async fn insert_form(
+        &self,
+        by: &Requester,
+        form: &mut Form,
+        new: &NewDocument<'_>,
+    ) -> Result<i64, IntakeError> {
+        let inserted = self.insert(by, new).await;
         if inserted.is_err() {
             match in_time(ANSWER, documents::object_is_taken(&self.pool, new.object_key)).await {
                 Ok(false) => self.discard(form).await,

@@ -1,17 +1,19 @@
-//! The REST API.
+//! The REST API, and what the pages for people need of it.
 
 mod admission;
 mod auth;
 mod backpressure;
-mod client;
-mod create;
-mod form;
+pub(crate) mod client;
+pub(crate) mod create;
+pub(crate) mod form;
 mod health;
 mod insert;
-mod media;
-mod receive;
+pub(crate) mod media;
+pub(crate) mod receive;
+pub(crate) mod requester;
 mod server;
-mod v1;
+pub(crate) mod session;
+pub(crate) mod v1;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +25,15 @@ pub use self::admission::Limits;
 use self::admission::{Rate, Uploads};
 pub use self::auth::Policy;
 use self::create::Listings;
+pub(crate) use self::create::not_found;
 pub use self::media::Media;
-pub use self::server::{Listening, start};
+pub use self::server::{Listening, Pages, start};
 use self::v1::{EventHub, Together};
 use crate::outbound::Outbound;
 use crate::storage::Storage;
 
 /// For the database, where a request has no time of its own.
-const ANSWER: Duration = Duration::from_secs(15);
+pub(crate) const ANSWER: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
@@ -50,12 +53,12 @@ pub struct ServerSettings {
 }
 
 /// What handlers share.
-struct State {
-    pool: PgPool,
-    storage: Storage,
+pub(crate) struct State {
+    pub(crate) pool: PgPool,
+    pub(crate) storage: Storage,
     outbound: Outbound,
-    events: EventHub,
-    settings: ServerSettings,
+    pub(crate) events: EventHub,
+    pub(crate) settings: ServerSettings,
     rate: Rate,
     uploads: Arc<Uploads>,
     listings: Listings,

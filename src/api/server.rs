@@ -7,8 +7,10 @@ use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_server::Server;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::cookie::Key;
 use actix_web::dev::{AppConfig, Extensions};
-use actix_web::middleware::Compress;
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::web::ServiceConfig;
 use actix_web::{App, web};
 use anyhow::Context;
 use sqlx::PgPool;
@@ -20,7 +22,7 @@ use super::admission::{Rate, Uploads};
 use super::backpressure::Gated;
 use super::create::Listings;
 use super::v1::{EventHub, EventListener, Together};
-use super::{ServerSettings, State, create, health, v1};
+use super::{ServerSettings, State, create, health, session, v1};
 use crate::outbound::Outbound;
 use crate::storage::Storage;
 
@@ -59,12 +61,20 @@ impl Listening {
     }
 }
 
+/// The pages for people, which know the API, while it knows nothing of them.
+pub struct Pages {
+    pub configure: fn(&mut ServiceConfig),
+    /// Signs the cookies of sessions; at least 64 bytes.
+    pub signing_key: Vec<u8>,
+}
+
 /// Binds the port.
 pub fn start(
     pool: PgPool,
     storage: Storage,
     outbound: Outbound,
     settings: ServerSettings,
+    pages: Pages,
     stop: CancellationToken,
 ) -> anyhow::Result<Listening> {
     let listener = listen(&settings.host, settings.port).with_context(|| {
@@ -72,6 +82,7 @@ pub fn start(
     })?;
     let address = listener.local_addr()?;
     let (events, listener_of_events) = EventHub::start(&pool);
+    let signing_key = Key::try_from(&pages.signing_key[..]).context("the key that signs sessions")?;
     let (rate, uploads) = (Rate::new(&settings.limits), Uploads::new(&settings.limits));
     let state = web::Data::new(State {
         pool,
@@ -89,6 +100,7 @@ pub fn start(
     let draining = stop.clone();
     let service = move || {
         let (state, draining) = (state.clone(), draining.clone());
+        let sessions = session::middleware(&state.pool, &signing_key);
         let app = App::new()
             .app_data(state)
             .service(create::resource())
@@ -96,7 +108,9 @@ pub fn start(
             .configure(v1::configure)
             .route("/healthz", web::get().to(health::healthz))
             .route("/readyz", web::get().to(health::readyz))
-            .default_service(web::to(create::drf::not_found))
+            .configure(pages.configure)
+            .wrap(sessions)
+            .wrap(from_fn(session::secure))
             .wrap(Compress::default());
         let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
         let http = HttpService::build()

@@ -3,11 +3,12 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use super::{stop_on_signal, table};
+use super::{audit, stop_on_signal, table};
+use crate::accounts::Action;
 use crate::config::{DatabaseArgs, KeepArgs};
 use crate::documents::{self, Changed};
 use crate::queue::{self, JobFilter};
@@ -92,21 +93,31 @@ pub async fn run(command: JobsCommand) -> anyhow::Result<()> {
         JobsCommand::Retry(args) => {
             let pool = args.database.connect().await?;
             for id in args.documents {
-                report(id, documents::retry(&pool, id).await?, "queued again")?;
+                let mut tx = documents::begin(&pool).await?;
+                let changed = documents::retry(&mut tx, id).await?;
+                conclude(tx, Action::RetryDocument, id, changed, "queued again").await?;
             }
         }
         JobsCommand::Cancel(args) => {
             let pool = args.database.connect().await?;
             for id in args.documents {
-                report(id, documents::cancel(&pool, id).await?, "canceled")?;
+                let mut tx = documents::begin(&pool).await?;
+                let changed = documents::cancel(&mut tx, id).await?;
+                conclude(tx, Action::CancelDocument, id, changed, "canceled").await?;
             }
         }
         JobsCommand::Pause(args) => {
-            let changed = queue::pause(&args.database.connect().await?, name(args.queue)).await?;
+            let mut tx = documents::begin(&args.database.connect().await?).await?;
+            let changed = queue::pause(&mut tx, name(args.queue)).await?;
+            audit(&mut tx, Action::PauseQueue, None, name(args.queue)).await?;
+            tx.commit().await?;
             println!("{} {}", name(args.queue), if changed { "paused" } else { "was paused already" });
         }
         JobsCommand::Resume(args) => {
-            let changed = queue::resume(&args.database.connect().await?, name(args.queue)).await?;
+            let mut tx = documents::begin(&args.database.connect().await?).await?;
+            let changed = queue::resume(&mut tx, name(args.queue)).await?;
+            audit(&mut tx, Action::ResumeQueue, None, name(args.queue)).await?;
+            tx.commit().await?;
             println!("{} {}", name(args.queue), if changed { "resumed" } else { "was not paused" });
         }
         JobsCommand::Prune(args) => {
@@ -126,9 +137,19 @@ fn name(queue: QueueName) -> &'static str {
     }
 }
 
-fn report(id: i64, changed: Changed, done: &str) -> anyhow::Result<()> {
+async fn conclude(
+    mut tx: Transaction<'_, Postgres>,
+    action: Action,
+    id: i64,
+    changed: Changed,
+    done: &str,
+) -> anyhow::Result<()> {
     match changed {
-        Changed::Yes => println!("document {id} {done}"),
+        Changed::Yes => {
+            audit(&mut tx, action, Some(id), "").await?;
+            tx.commit().await?;
+            println!("document {id} {done}");
+        }
         Changed::NoSuchDocument => bail!("there is no document {id}"),
         Changed::Refused(status) => bail!("document {id} is {} and cannot be {done}", status.name()),
     }

@@ -11,13 +11,17 @@ mod serve;
 mod table;
 mod token;
 mod up;
+mod user;
 mod work;
 
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
+
+use crate::accounts::{self, Action, Actor, Entry};
 
 /// Finds titles, text, lists, tables and figures in PDFs: a Detectron2 model behind a REST API.
 #[derive(Parser)]
@@ -57,6 +61,15 @@ enum Command {
     /// Make, list and revoke tokens for the REST API
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// List people who may log in, give them roles, disable them
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Make an admin who may log in at /admin/, as Django's command does
+    #[command(name = "createsuperuser")]
+    CreateSuperuser(user::CreateSuperuserArgs),
+    /// Change somebody's password, which ends his sessions
+    #[command(name = "changepassword")]
+    ChangePassword(user::ChangePasswordArgs),
     /// See the queue, and cancel, retry or pause
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
@@ -103,6 +116,9 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => block_on(bench::run(args)),
         Command::Jobs(command) => block_on(jobs::run(command)),
         Command::Token(command) => block_on(token::run(command)),
+        Command::User(command) => block_on(user::run(command)),
+        Command::CreateSuperuser(args) => block_on(user::create_superuser(args)),
+        Command::ChangePassword(args) => block_on(user::change_password(args)),
         Command::Check(args) => block_on(check::run(args)),
         Command::Migrate(args) => block_on(migrate::run(args)),
         Command::Work(args) => block_on(work::run(args)),
@@ -149,6 +165,14 @@ fn block_on(future: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<
     // A blocking computation that nobody waits for any more must not hold up the end.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     result
+}
+
+/// Writes in the audit log what a command changes, in its own transaction.
+async fn audit(db: &mut PgConnection, action: Action, document: Option<i64>, detail: &str) -> sqlx::Result<()> {
+    let account = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
+    let host = nix::unistd::gethostname().map(|host| host.to_string_lossy().into_owned()).unwrap_or_default();
+    let actor = Actor::CommandLine(format!("{}@{host}", account.unwrap_or_else(|| "unknown".to_owned())));
+    accounts::record(db, Entry { actor: &actor, action, document, detail, address: None }).await
 }
 
 /// Cancelled by Ctrl-C or SIGTERM; a second one ends the process at once.

@@ -2,10 +2,11 @@ use anyhow::Context;
 use clap::Args;
 
 use super::stop_on_signal;
-use crate::api::{self, ServerSettings};
+use crate::api::{self, Pages, ServerSettings};
 use crate::config::{DatabaseArgs, LimitArgs, OutboundArgs, ServerArgs, StorageArgs};
 use crate::database;
 use crate::queue;
+use crate::{accounts, admin};
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -42,7 +43,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
             legacy_auth: args.server.legacy_api_auth,
             media: args.server.media,
         };
-        let server = api::start(pool, storage, outbound, settings, stop)?;
+        let pages = Pages { configure: admin::configure, signing_key: accounts::signing_key(&pool).await? };
+        let server = api::start(pool, storage, outbound, settings, pages, stop)?;
         tracing::info!("listening on http://{}/api/create/", server.address);
         server.run().await.context("server")
     })

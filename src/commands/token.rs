@@ -3,7 +3,8 @@ use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::table;
+use super::{audit, table};
+use crate::accounts::Action;
 use crate::config::DatabaseArgs;
 use crate::documents::{self, Scope};
 
@@ -45,8 +46,13 @@ pub async fn run(command: TokenCommand) -> anyhow::Result<()> {
             if args.name.is_empty() || args.name.chars().count() > 100 {
                 bail!("a token's name has 1 to 100 characters");
             }
-            match documents::create_token(&pool, &args.name, args.scope).await? {
-                Some(token) => println!("{token}"),
+            let mut tx = documents::begin(&pool).await?;
+            match documents::create_token(&mut tx, &args.name, args.scope).await? {
+                Some(token) => {
+                    audit(&mut tx, Action::CreateToken, None, &args.name).await?;
+                    tx.commit().await?;
+                    println!("{token}");
+                }
                 None => bail!("there is a token {:?} already; choose another name", args.name),
             }
         }
@@ -60,9 +66,12 @@ pub async fn run(command: TokenCommand) -> anyhow::Result<()> {
             print!("{}", table::format(&["name", "scope", "created", "last used", "revoked"], &rows));
         }
         TokenCommand::Revoke(args) => {
-            if !documents::revoke_token(&args.database.connect().await?, &args.name).await? {
+            let mut tx = documents::begin(&args.database.connect().await?).await?;
+            if !documents::revoke_token(&mut tx, &args.name).await? {
                 bail!("there is no token {:?}, or it is revoked already; see `app token list`", args.name);
             }
+            audit(&mut tx, Action::RevokeToken, None, &args.name).await?;
+            tx.commit().await?;
         }
     }
     Ok(())

@@ -18,6 +18,12 @@ pub use self::worker::{KeepArgs, WorkerArgs, pipeline_settings};
 #[derive(Clone)]
 pub struct Secret(String);
 
+impl Secret {
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Secret {
     type Err = std::convert::Infallible;
     fn from_str(s: &str) -> Result<Self, Self::Err> {

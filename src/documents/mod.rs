@@ -19,7 +19,8 @@ mod transaction;
 mod upload;
 
 pub use audit::{DocumentKey, document_is_there, document_keys, passing_keys};
-pub use change::{Again, Changed, cancel, delete, forget_garbage, garbage, reprocess, retry, take_garbage};
+pub use change::take_garbage;
+pub use change::{Again, Changed, cancel, delete, forget_garbage, garbage, prioritize, rename, reprocess, retry};
 pub use delivery::{Attempted, Delivery, Message, deliveries, message, record_attempt};
 pub use detection::{DetectionRow, JobLease, PageFailure, PageOf, PageResult, Saved, save_failed_page, save_page};
 pub use document::{NewDocument, NewFile, Options, Status, insert};

@@ -1,7 +1,7 @@
 //! API tokens. Their digests need no salt and no slow hash: the tokens are 256 random bits.
 
 use sha2::{Digest, Sha256};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -32,6 +32,7 @@ pub struct Access {
 
 #[derive(Debug)]
 pub struct TokenRow {
+    pub id: i64,
     pub name: String,
     pub scope: String,
     pub created_at: OffsetDateTime,
@@ -44,7 +45,7 @@ fn digest(token: &str) -> String {
 }
 
 /// Makes a token and returns it; `None` if the name is taken.
-pub async fn create_token(pool: &PgPool, name: &str, scope: Scope) -> sqlx::Result<Option<String>> {
+pub async fn create_token(db: &mut PgConnection, name: &str, scope: Scope) -> sqlx::Result<Option<String>> {
     let token = format!("dr_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     let created = sqlx::query!(
         "insert into api_tokens (name, token_sha256, scope) values ($1, $2, $3) on conflict (name) do nothing",
@@ -52,19 +53,22 @@ pub async fn create_token(pool: &PgPool, name: &str, scope: Scope) -> sqlx::Resu
         digest(&token),
         scope.name()
     );
-    Ok((created.execute(pool).await?.rows_affected() == 1).then_some(token))
+    Ok((created.execute(db).await?.rows_affected() == 1).then_some(token))
 }
 
 pub async fn tokens(pool: &PgPool) -> sqlx::Result<Vec<TokenRow>> {
-    sqlx::query_as!(TokenRow, "select name, scope, created_at, last_used_at, revoked_at from api_tokens order by id")
-        .fetch_all(pool)
-        .await
+    sqlx::query_as!(
+        TokenRow,
+        "select id, name, scope, created_at, last_used_at, revoked_at from api_tokens order by id"
+    )
+    .fetch_all(pool)
+    .await
 }
 
 /// `false` if there is no such token, or if it is revoked already.
-pub async fn revoke_token(pool: &PgPool, name: &str) -> sqlx::Result<bool> {
+pub async fn revoke_token(db: &mut PgConnection, name: &str) -> sqlx::Result<bool> {
     let revoked = sqlx::query!("update api_tokens set revoked_at = now() where name = $1 and revoked_at is null", name);
-    Ok(revoked.execute(pool).await?.rows_affected() == 1)
+    Ok(revoked.execute(db).await?.rows_affected() == 1)
 }
 
 /// Looks a token up, and notes its use at most once a minute.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::interval;
@@ -90,15 +90,15 @@ pub async fn workers(pool: &PgPool) -> sqlx::Result<Vec<WorkerRow>> {
 }
 
 /// `false` if it was paused already.
-pub async fn pause(pool: &PgPool, queue: &str) -> sqlx::Result<bool> {
+pub async fn pause(db: &mut PgConnection, queue: &str) -> sqlx::Result<bool> {
     let paused = sqlx::query!("insert into paused_queues (queue) values ($1) on conflict do nothing", queue);
-    Ok(paused.execute(pool).await?.rows_affected() == 1)
+    Ok(paused.execute(db).await?.rows_affected() == 1)
 }
 
 /// `false` if it was not paused.
-pub async fn resume(pool: &PgPool, queue: &str) -> sqlx::Result<bool> {
+pub async fn resume(db: &mut PgConnection, queue: &str) -> sqlx::Result<bool> {
     let resumed = sqlx::query!("delete from paused_queues where queue = $1", queue);
-    Ok(resumed.execute(pool).await?.rows_affected() == 1)
+    Ok(resumed.execute(db).await?.rows_affected() == 1)
 }
 
 /// Jobs that are removed at once, so that nobody waits for long.

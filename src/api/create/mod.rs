@@ -19,6 +19,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource};
 use base64::Engine;
 use serde::Serialize;
 
+pub(crate) use self::drf::not_found;
 use self::error::Refused;
 pub use self::list::Listings;
 use self::metadata::metadata;
@@ -29,6 +30,7 @@ use super::auth::{self, Denied};
 use super::client::Client;
 use super::form::Form;
 use super::receive::{MAX_FIELDS, MultipartBody};
+use super::requester::Requester;
 use crate::documents::{NewDocument, NewFile, Options};
 
 pub const PATH: &str = "/api/create/";
@@ -75,6 +77,9 @@ async fn dispatch(request: HttpRequest, payload: Payload, state: web::Data<State
             let mut response = detail(StatusCode::TOO_MANY_REQUESTS, &text);
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
             return response;
+        }
+        Ok(Err(Denied::CrossSite)) => {
+            return detail(StatusCode::FORBIDDEN, "CSRF Failed: CSRF token missing.");
         }
         Ok(Err(Denied::ReadOnly)) => {
             return detail(StatusCode::FORBIDDEN, "You do not have permission to perform this action.");
@@ -180,7 +185,7 @@ async fn store(
     let file = NewFile::Stored { size: valid.upload.size, sha256: Some(valid.upload.sha256.clone()) };
     let (object_key, options) = (valid.key.as_str(), Options::default());
     let new = NewDocument { title: &valid.title, object_key, file: &file, options: &options };
-    state.insert_form(&mut form, &new).await?;
+    state.insert_form(&Requester::new(state, request, client), &mut form, &new).await?;
     let file = state.file_url(&state.url_base(request), valid.key.as_str());
     let body = DocumentJson { title: valid.title.as_str(), file };
     Ok(drf::answer(request, renderer, StatusCode::CREATED, &body))

@@ -9,8 +9,8 @@ use super::problem::{self, Code, Problem, Result};
 use super::read::document;
 use super::results::find_document;
 use crate::api::State;
-use crate::documents::{self, Changed};
-use crate::pipeline::remove_garbage;
+use crate::api::requester::{Change, Requester};
+use crate::documents::Changed;
 
 /// Cancel a document
 ///
@@ -20,15 +20,7 @@ use crate::pipeline::remove_garbage;
     responses((status = 200, description = "The document as it is now", body = Document), (status = 409, description = "Not possible in its status", body = problem::Body, content_type = "application/problem+json"))
 )]
 pub async fn cancel(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
-    let id = path(&request, "id")?;
-    answer(
-        &state,
-        &request,
-        id,
-        documents::cancel(&state.pool, id).await?,
-        "canceled: only waiting and running documents can be",
-    )
-    .await
+    change(&state, &request, Change::Cancel, "canceled: only waiting and running documents can be").await
 }
 
 /// Try a failed or canceled document again, or one with failed pages
@@ -39,15 +31,8 @@ pub async fn cancel(request: HttpRequest, state: web::Data<State>) -> Result<Htt
     responses((status = 200, description = "The document as it is now", body = Document), (status = 409, description = "Not possible in its status", body = problem::Body, content_type = "application/problem+json"))
 )]
 pub async fn retry(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
-    let id = path(&request, "id")?;
-    answer(
-        &state,
-        &request,
-        id,
-        documents::retry(&state.pool, id).await?,
-        "retried: only failed and canceled documents can be, and those with failed pages",
-    )
-    .await
+    let cannot = "retried: only failed and canceled documents can be, and those with failed pages";
+    change(&state, &request, Change::Retry, cannot).await
 }
 
 /// Process a document again from the start
@@ -60,15 +45,14 @@ pub async fn retry(request: HttpRequest, state: web::Data<State>) -> Result<Http
     responses((status = 200, description = "The document as it is now", body = Document), (status = 409, description = "Not possible in its status", body = problem::Body, content_type = "application/problem+json"))
 )]
 pub async fn reprocess(request: HttpRequest, body: web::Bytes, state: web::Data<State>) -> Result<HttpResponse> {
-    let id = path(&request, "id")?;
-    let wishes = ReprocessRequest::parse(&body)?;
-    let again = wishes.again(&state).await?;
-    let changed = documents::reprocess(&state.pool, id, &again).await?;
-    answer(&state, &request, id, changed, "processed again: only done, failed and canceled documents can be").await
+    let again = ReprocessRequest::parse(&body)?.again(&state).await?;
+    let cannot = "processed again: only done, failed and canceled documents can be";
+    change(&state, &request, Change::Reprocess(again), cannot).await
 }
 
-async fn answer(state: &State, request: &HttpRequest, id: i64, changed: Changed, cannot: &str) -> Result<HttpResponse> {
-    match changed {
+async fn change(state: &State, request: &HttpRequest, change: Change, cannot: &str) -> Result<HttpResponse> {
+    let id = path(request, "id")?;
+    match state.change(&Requester::of(state, request), id, &change).await? {
         Changed::Yes => {
             let row = find_document(state, id).await?;
             Ok(HttpResponse::Ok().json(document(state, request, row).await?))
@@ -89,14 +73,9 @@ async fn answer(state: &State, request: &HttpRequest, id: i64, changed: Changed,
     responses((status = 204, description = "Gone"))
 )]
 pub async fn delete(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
-    let id: i64 = path(&request, "id")?;
-    let garbage = documents::delete(&state.pool, id).await?.ok_or_else(|| Problem::no_document(id))?;
-    // While another deletion is at it, ours is left to a worker.
-    let Ok(_turn) = state.removals.try_acquire() else { return Ok(HttpResponse::NoContent().finish()) };
-    for prefix in garbage {
-        if let Err(error) = remove_garbage(&state.pool, &state.storage, &prefix).await {
-            tracing::warn!(prefix, error = format!("{error:#}"), "objects are left for a worker to remove");
-        }
+    let id = path(&request, "id")?;
+    match state.delete(&Requester::of(&state, &request), id).await? {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(Problem::no_document(id)),
     }
-    Ok(HttpResponse::NoContent().finish())
 }

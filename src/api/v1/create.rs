@@ -2,7 +2,7 @@
 
 use actix_web::http::header::{CONTENT_TYPE, LOCATION};
 use actix_web::web::{self, Payload};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::document_request::{DocumentForm, DocumentRequest, check_url, title};
 use super::idempotency::{Idempotency, Source};
@@ -11,9 +11,9 @@ use super::problem::{Code, Problem, Result};
 use super::read::document;
 use super::results::find_document;
 use crate::api::State;
-use crate::api::client::Client;
 use crate::api::form::Form;
 use crate::api::receive::{IntakeError, MAX_FIELDS, MultipartBody, read_body};
+use crate::api::requester::Requester;
 use crate::documents::{self, DocumentRow, FileName, NewDocument, NewFile, Options, Title};
 use crate::storage::{ObjectKey, StorageError};
 
@@ -63,9 +63,7 @@ async fn from_form(
     body: MultipartBody,
     key: Option<String>,
 ) -> Result<HttpResponse> {
-    let client = request.extensions().get::<Client>().copied();
-    let client = client.unwrap_or_else(|| Client::by_address(request, state.settings.limits.trusted_proxies));
-    let _turn = state.turn(request, client).await?;
+    let _turn = state.turn(request, Requester::of(state, request).client).await?;
     let mut form = Form::default();
     let received = state.receive(body, &mut form).await.map_err(Problem::from);
     let kept = match received {
@@ -91,7 +89,7 @@ async fn keep_form(state: &State, request: &HttpRequest, form: &mut Form, key: O
     let title = asked.map_or_else(|| title(file_name(&object)), Ok)?;
     let file = NewFile::Stored { size: upload.size, sha256: Some(upload.sha256) };
     let new = NewDocument { title: &title, object_key: object.as_str(), file: &file, options: &options };
-    let inserted = state.insert_form(form, &new).await;
+    let inserted = state.insert_form(&Requester::of(state, request), form, &new).await;
     answer(state, request, key.as_ref(), inserted).await
 }
 
@@ -119,7 +117,7 @@ async fn from_json(
             options.idempotency = key.as_ref().map(Idempotency::kept);
             let title = asked.map_or_else(|| title(name.as_str()), Ok)?;
             let (object, _) = state.reserve_apart(&name).await?;
-            let inserted = insert(state, &title, &object, &file, &options).await;
+            let inserted = insert(state, request, &title, &object, &file, &options).await;
             if inserted.is_err() {
                 documents::forget_upload(&state.pool, object.as_str()).await?;
             }
@@ -140,7 +138,7 @@ async fn from_json(
             let object = ObjectKey::parse(upload.object_key)?;
             let file = NewFile::Stored { size: uploaded_size(state, &object).await?, sha256: None };
             let title = asked.map_or_else(|| title(file_name(&object)), Ok)?;
-            let inserted = insert(state, &title, &object, &file, &options).await;
+            let inserted = insert(state, request, &title, &object, &file, &options).await;
             answer(state, request, key.as_ref(), inserted).await
         }
         _ => Err(Problem::new(Code::InvalidForm, "Either `url` or `upload` must be given.")),
@@ -149,12 +147,14 @@ async fn from_json(
 
 async fn insert(
     state: &State,
+    request: &HttpRequest,
     title: &Title,
     object: &ObjectKey,
     file: &NewFile,
     options: &Options,
 ) -> std::result::Result<i64, IntakeError> {
-    state.insert(&NewDocument { title, object_key: object.as_str(), file, options }).await
+    let new = NewDocument { title, object_key: object.as_str(), file, options };
+    state.insert(&Requester::of(state, request), &new).await
 }
 
 /// The name under which an object was stored.

@@ -10,7 +10,7 @@ mod json;
 mod objects;
 mod openapi;
 mod params;
-pub(super) mod problem;
+pub(crate) mod problem;
 mod read;
 mod results;
 mod system;
@@ -141,7 +141,11 @@ async fn admit(
         Denied::Unknown => {
             Problem::new(Code::Unauthorized, "Send a token as `Authorization: Bearer …`; `app token create` makes one.")
         }
-        Denied::ReadOnly => Problem::new(Code::ReadOnlyToken, "This token may only read."),
+        Denied::ReadOnly => Problem::new(Code::ReadOnlyToken, "This token, or this user's role, may only read."),
+        Denied::CrossSite => Problem::new(
+            Code::CsrfFailed,
+            "With a session's cookie, changes need the page's CSRF token as X-CSRF-Token; other clients send a token.",
+        ),
         Denied::TooMany(wait) => {
             let seconds = Denied::retry_after(wait);
             Problem::new(Code::RateLimited, format!("Too many requests; the next may come in {seconds} s."))

@@ -13,6 +13,7 @@ use crate::database::is_shortage;
 pub enum Code {
     Unauthorized,
     ReadOnlyToken,
+    CsrfFailed,
     NotFound,
     MethodNotAllowed,
     InvalidParameter,
@@ -44,6 +45,7 @@ impl Code {
         match self {
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Token needed"),
             Self::ReadOnlyToken => (StatusCode::FORBIDDEN, "read_only_token", "Token may only read"),
+            Self::CsrfFailed => (StatusCode::FORBIDDEN, "csrf_failed", "No page of this server sends this"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "Not found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed"),
             Self::InvalidParameter => (StatusCode::BAD_REQUEST, "invalid_parameter", "Invalid parameter"),
@@ -100,6 +102,16 @@ impl Problem {
 
     pub fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// The same for all problems of a code.
+    pub fn title(&self) -> &'static str {
+        self.code.describe().2
+    }
+
+    /// This one, in words.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     pub fn parameter(name: &str, why: impl std::fmt::Display) -> Self {

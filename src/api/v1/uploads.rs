@@ -1,15 +1,17 @@
 //! `POST /api/v1/uploads`: a place in the bucket that a client fills himself, without this server between.
 
-use actix_web::HttpResponse;
 use actix_web::web::{self, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::problem::{Code, Problem, Result};
+use crate::accounts::Action;
 use crate::api::State;
 use crate::api::receive::read_body;
+use crate::api::requester::Requester;
 use crate::documents::FileName;
 
 const SECONDS: u32 = 3600;
@@ -44,7 +46,7 @@ pub struct Upload {
     post, path = "/api/v1/uploads", tag = "documents", operation_id = "create_upload", request_body = UploadRequest,
     responses((status = 201, description = "The file may be sent", body = Upload))
 )]
-pub async fn create(payload: Payload, state: web::Data<State>) -> Result<HttpResponse> {
+pub async fn create(request: HttpRequest, payload: Payload, state: web::Data<State>) -> Result<HttpResponse> {
     let body = read_body(payload).await?;
     let wanted: UploadRequest =
         serde_json::from_slice(&body).map_err(|e| Problem::new(Code::InvalidForm, format!("The JSON: {e}.")))?;
@@ -54,6 +56,10 @@ pub async fn create(payload: Payload, state: web::Data<State>) -> Result<HttpRes
     }
     let name = FileName::parse(&wanted.file_name).unwrap_or_else(|_| FileName::fallback());
     let (key, upload) = state.reserve_apart(&name).await?;
+    let by = Requester::of(&state, &request);
+    let mut db = state.pool.acquire().await?;
+    by.record(&mut db, Action::CreateUpload, None, key.as_str()).await?;
+    drop(db);
     let url = state.storage.presign_put(&key, SECONDS).await?;
     let url_expires_at = OffsetDateTime::now_utc() + time::Duration::seconds(SECONDS.into());
     let (id, expires_at) = (upload.id, upload.expires_at);

@@ -50,6 +50,13 @@ begin
     );
 end $$;
 
+-- Jobs that wait take the priority; those that run keep theirs until they wait again.
+create or replace function prioritize_jobs(document bigint, new_priority integer) returns void language plpgsql as $$
+begin
+    update apalis.jobs j set priority = new_priority
+    where j.job_type like 'documents%' and job_document(j.job) = document and job_is_live(j) and j.status not in ('Running', 'Queued');
+end $$;
+
 -- Removes jobs that ended long ago, attempts at them and workers of that time, and what readers need no longer: events but the last of
 -- documents, and keys that have become documents. A batch of each, and how many jobs that were: the caller comes again until it is less
 -- than the batch. One at a time does this.
