@@ -1,0 +1,162 @@
+// The strip of pages: only what is in sight is in the document, however many pages there are.
+
+const AHEAD = 4;
+
+/** "1-3,5" -> [1, 2, 3, 5] */
+export function numbersOf(text) {
+  const numbers = [];
+  for (const part of text.split(",").filter(Boolean)) {
+    const [first, last] = part.split("-").map(Number);
+    for (let n = first; n <= (last ?? first); n++) numbers.push(n);
+  }
+  return numbers;
+}
+
+export class Strip {
+  constructor(viewer) {
+    this.viewer = viewer;
+    this.frame = viewer.querySelector("[data-strip]");
+    this.track = this.frame.querySelector("ol");
+    this.items = new Map();
+    this.wanted = 0;
+    this.read(viewer);
+    this.frame.addEventListener("scroll", () => this.schedule(), { passive: true });
+    this.frame.addEventListener("keydown", (event) => this.move(event));
+    // Pages from before thumbnails, and those that are not made yet, show a sheet with their number.
+    this.frame.addEventListener("error", (event) => event.target.replaceWith(blank("")), true);
+    new ResizeObserver(() => this.layOut()).observe(this.frame);
+  }
+
+  /** Takes over what the server says about the pages; `data-pages` has regions, "f" for failed or "" for each. */
+  read(viewer) {
+    const { pages, numbers, thumbnails } = viewer.dataset;
+    this.numbers = numbersOf(numbers);
+    this.states = pages.split(",");
+    this.template = thumbnails;
+    for (const item of this.items.values()) item.remove();
+    this.items.clear();
+    this.layOut();
+  }
+
+  layOut() {
+    this.across = matchMedia("(max-width: 64rem)").matches;
+    // One is made to see how large they are.
+    const probe = this.items.values().next().value ?? this.add(0);
+    const size = this.across ? probe.offsetWidth : probe.offsetHeight;
+    if (!size) return;
+    this.size = size;
+    const length = `${size * this.numbers.length}px`;
+    Object.assign(this.track.style, this.across ? { width: length, height: "" } : { height: length, width: "" });
+    for (const [index, item] of this.items) this.place(item, index);
+    this.show(this.number, false);
+    this.render();
+  }
+
+  place(item, index) {
+    const at = index * this.size;
+    item.style.transform = this.across ? `translateX(${at}px)` : `translateY(${at}px)`;
+  }
+
+  schedule() {
+    this.wanted ||= requestAnimationFrame(() => {
+      this.wanted = 0;
+      this.render();
+    });
+  }
+
+  render() {
+    if (!this.size) return;
+    const [start, length] = this.across ? [this.frame.scrollLeft, this.frame.clientWidth] : [this.frame.scrollTop, this.frame.clientHeight];
+    const first = Math.max(0, Math.floor(start / this.size) - AHEAD);
+    const last = Math.min(this.numbers.length - 1, Math.ceil((start + length) / this.size) + AHEAD);
+    for (const [index, item] of this.items) {
+      if ((index < first || index > last) && !item.contains(document.activeElement)) {
+        item.remove();
+        this.items.delete(index);
+      }
+    }
+    for (let index = first; index <= last; index++) {
+      if (!this.items.has(index)) this.add(index);
+    }
+  }
+
+  add(index) {
+    const number = this.numbers[index];
+    const state = this.states[index] ?? "";
+    const item = document.createElement("li");
+    item.setAttribute("aria-setsize", this.numbers.length);
+    item.setAttribute("aria-posinset", index + 1);
+    const link = document.createElement("a");
+    link.href = `?page=${number}`;
+    link.dataset.pageLink = "";
+    link.dataset.number = number;
+    link.classList.toggle("is-failed", state === "f");
+    link.append(this.picture(number, state), `${number}${describe(state)}`);
+    link.setAttribute("aria-label", `Page ${number}${describe(state) || ", not done yet"}`);
+    if (number === this.number) link.setAttribute("aria-current", "page");
+    item.append(link);
+    if (this.size) this.place(item, index);
+    this.items.set(index, item);
+    // Tab goes through pages in their order.
+    const after = [...this.items.keys()].filter((other) => other > index).sort((a, b) => a - b)[0];
+    this.track.insertBefore(item, after === undefined ? null : this.items.get(after));
+    return item;
+  }
+
+  picture(number, state) {
+    if (state === "" || state === "f" || !this.template) return blank(state === "f" ? "!" : "");
+    const image = document.createElement("img");
+    image.alt = "";
+    image.src = this.template.replace("{n}", number);
+    return image;
+  }
+
+  /** Marks a page as the shown one and brings it into sight. */
+  show(number, smooth = true) {
+    this.number = number;
+    for (const item of this.items.values()) {
+      const link = item.firstElementChild;
+      if (Number(link.dataset.number) === number) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    const index = this.numbers.indexOf(number);
+    if (index < 0 || !this.size) return;
+    const [start, length] = this.across ? [this.frame.scrollLeft, this.frame.clientWidth] : [this.frame.scrollTop, this.frame.clientHeight];
+    const at = index * this.size;
+    if (at >= start && at + this.size <= start + length) return;
+    const target = Math.max(0, at - (length - this.size) / 2);
+    const near = Math.abs(target - start) < 3 * length;
+    const behavior = smooth && near && !matchMedia("(prefers-reduced-motion: reduce)").matches ? "smooth" : "instant";
+    this.frame.scrollTo(this.across ? { left: target, behavior } : { top: target, behavior });
+  }
+
+  // The arrow keys go from page to page in the strip; what comes into sight is made first.
+  move(event) {
+    const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key];
+    const link = event.target.closest("a[data-number]");
+    if (!by || !link) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const from = this.numbers.indexOf(Number(link.dataset.number));
+    const index = Math.min(this.numbers.length - 1, Math.max(0, from + by));
+    const at = index * this.size;
+    if (!this.items.has(index)) {
+      this.frame.scrollTo(this.across ? { left: at } : { top: at });
+      this.render();
+    }
+    this.items.get(index)?.firstElementChild.focus();
+  }
+}
+
+function describe(state) {
+  if (state === "") return "";
+  if (state === "f") return ", failed";
+  return ` · ${state}`;
+}
+
+function blank(text) {
+  const sheet = document.createElement("span");
+  sheet.className = "blank";
+  sheet.textContent = text;
+  return sheet;
+}
