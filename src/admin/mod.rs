@@ -2,6 +2,8 @@
 
 mod account;
 mod assets;
+mod confirm;
+mod documents;
 mod error;
 mod fields;
 mod format;
@@ -39,6 +41,7 @@ pub fn configure(config: &mut ServiceConfig) {
                         .route(web::get().to(account::show))
                         .route(web::post().to(account::change_password)),
                 )
+                .configure(documents::configure)
                 .route("/", web::get().to(home::admin))
                 .route("", web::get().to(home::admin))
                 .default_service(web::to(error::nothing)),
