@@ -1,9 +1,9 @@
-// Progress of documents: events for a few, questions now and then for the others, since browsers
-// open six connections to a server at most.
+// Progress of documents: events for a few, questions now and then for the others. Browsers open six
+// connections to a server at most, and three are for the uploads.
 
 import { fetchJson } from "./http.js";
 
-const STREAMS = 4;
+const STREAMS = 2;
 const POLL = 4000;
 const LAST = ["done", "failed", "canceled"];
 
