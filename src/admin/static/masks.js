@@ -23,6 +23,11 @@ export function decodeRuns(text) {
   return runs;
 }
 
+function area(region) {
+  const { width, height } = region.firstElementChild;
+  return width.baseVal.value * height.baseVal.value;
+}
+
 function rgb(element) {
   const hex = getComputedStyle(element).getPropertyValue("--c").trim();
   return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
@@ -67,8 +72,8 @@ export async function drawMasks(shown, on) {
   const context = canvas.getContext("2d");
   const image = context.createImageData(canvas.width, canvas.height);
   const regions = [...shown.querySelectorAll(".region:not(.is-off)")];
-  // The best come last, so that they lie on top.
-  for (const region of regions.reverse()) {
+  // Small ones come last, so that they lie on top.
+  for (const region of regions.sort((a, b) => area(b) - area(a))) {
     const mask = masks.get(region.dataset.ordinal);
     if (mask) paint(image, mask, rgb(region));
   }

@@ -69,8 +69,10 @@ export class Strip {
     const [start, length] = this.across ? [this.frame.scrollLeft, this.frame.clientWidth] : [this.frame.scrollTop, this.frame.clientHeight];
     const first = Math.max(0, Math.floor(start / this.size) - AHEAD);
     const last = Math.min(this.numbers.length - 1, Math.ceil((start + length) / this.size) + AHEAD);
+    // The shown page stays wherever it is: Tab leads to it.
+    const current = this.numbers.indexOf(this.number);
     for (const [index, item] of this.items) {
-      if ((index < first || index > last) && !item.contains(document.activeElement)) {
+      if ((index < first || index > last) && index !== current && !item.contains(document.activeElement)) {
         item.remove();
         this.items.delete(index);
       }
@@ -78,6 +80,7 @@ export class Strip {
     for (let index = first; index <= last; index++) {
       if (!this.items.has(index)) this.add(index);
     }
+    if (current >= 0 && !this.items.has(current)) this.add(current);
   }
 
   add(index) {
@@ -93,13 +96,13 @@ export class Strip {
     link.classList.toggle("is-failed", state === "f");
     link.append(this.picture(number, state), `${number}${describe(state)}`);
     link.setAttribute("aria-label", `Page ${number}${describe(state) || ", not done yet"}`);
-    if (number === this.number) link.setAttribute("aria-current", "page");
+    this.mark(link);
     item.append(link);
     if (this.size) this.place(item, index);
     this.items.set(index, item);
-    // Tab goes through pages in their order.
-    const after = [...this.items.keys()].filter((other) => other > index).sort((a, b) => a - b)[0];
-    this.track.insertBefore(item, after === undefined ? null : this.items.get(after));
+    // Screen readers read pages in their order.
+    const after = Math.min(...[...this.items.keys()].filter((other) => other > index));
+    this.track.insertBefore(item, this.items.get(after) ?? null);
     return item;
   }
 
@@ -114,20 +117,25 @@ export class Strip {
   /** Marks a page as the shown one and brings it into sight. */
   show(number, smooth = true) {
     this.number = number;
-    for (const item of this.items.values()) {
-      const link = item.firstElementChild;
-      if (Number(link.dataset.number) === number) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
-    }
+    for (const item of this.items.values()) this.mark(item.firstElementChild);
     const index = this.numbers.indexOf(number);
     if (index < 0 || !this.size) return;
     const [start, length] = this.across ? [this.frame.scrollLeft, this.frame.clientWidth] : [this.frame.scrollTop, this.frame.clientHeight];
     const at = index * this.size;
+    this.render();
     if (at >= start && at + this.size <= start + length) return;
     const target = Math.max(0, at - (length - this.size) / 2);
     const near = Math.abs(target - start) < 3 * length;
     const behavior = smooth && near && !matchMedia("(prefers-reduced-motion: reduce)").matches ? "smooth" : "instant";
     this.frame.scrollTo(this.across ? { left: target, behavior } : { top: target, behavior });
+  }
+
+  // Tab goes to the shown page; the arrow keys go on from there.
+  mark(link) {
+    const current = Number(link.dataset.number) === this.number;
+    if (current) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+    link.tabIndex = current ? 0 : -1;
   }
 
   // The arrow keys go from page to page in the strip; what comes into sight is made first.

@@ -66,7 +66,12 @@ function listenForPages() {
     event.preventDefault();
     goTo(`?page=${encodeURIComponent(event.target.elements.page.value)}`);
   });
-  addEventListener("popstate", () => goTo(location.href, false));
+  const first = shown().dataset.number;
+  addEventListener("popstate", () => {
+    // A link to a part of this page is no other page.
+    const number = new URLSearchParams(location.search).get("page") ?? first;
+    if (number !== shown().dataset.number) goTo(`?page=${number}`, false);
+  });
 }
 
 // Keys
