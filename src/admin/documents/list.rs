@@ -157,7 +157,8 @@ fn regions_text(regions: i64) -> String {
     if regions > MOST_REGIONS { format!("{}+", grouped(MOST_REGIONS)) } else { grouped(regions) }
 }
 
-fn rfc3339(time: OffsetDateTime) -> String {
+/// For scripts.
+pub fn rfc3339(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_default()
 }
 

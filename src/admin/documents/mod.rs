@@ -1,10 +1,15 @@
 //! Pages of documents: the list, one with its results, uploads, and what is done to them.
 
+mod about;
 mod bulk;
 mod change;
 mod events;
 mod list;
+mod numbers;
+mod options;
 mod outcome;
+mod show;
+mod viewer;
 mod words;
 
 use actix_web::HttpRequest;
@@ -20,6 +25,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(web::resource("/documents/").route(web::get().to(list::show)))
         .service(web::resource("/documents/bulk/").route(web::post().to(bulk::change)))
         .service(web::resource("/documents/events/").route(web::get().to(events::stream)))
+        .service(web::resource("/documents/{id}/").route(web::get().to(show::show)))
         .service(web::resource("/documents/{id}/delete/").route(web::post().to(change::delete)))
         .service(web::resource("/documents/{id}/{change}/").route(web::post().to(change::change)));
 }
