@@ -70,7 +70,6 @@ document.addEventListener("click", (event) => {
   if (button?.matches("[data-dismiss]")) button.closest(".notice").remove();
   if (button?.matches("[data-copy]")) copy(button);
   if (button?.matches("[data-open]")) openDialog(button.dataset.open);
-  if (event.target.matches("dialog")) event.target.close();
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
@@ -95,6 +94,22 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// A filter hides the rows and groups of the page that do not contain what is typed.
+document.addEventListener("input", (event) => {
+  if (!event.target.matches("[data-filter]")) return;
+  const wanted = event.target.value.trim().toLowerCase();
+  for (const group of document.querySelectorAll("[data-filter-group]")) {
+    let shown = 0;
+    for (const row of group.querySelectorAll("[data-filter-row]")) {
+      row.hidden = !row.textContent.toLowerCase().includes(wanted);
+      if (!row.hidden) shown += 1;
+    }
+    group.hidden = shown === 0;
+  }
+  const none = document.querySelector("[data-filter-none]");
+  if (none) none.hidden = document.querySelector("[data-filter-group]:not([hidden])") !== null;
+});
+
 document.addEventListener("focusout", (event) => {
   const menu = event.target.closest("details.menu[open]");
   if (menu && event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false;
@@ -107,7 +122,8 @@ document.addEventListener("htmx:beforeRequest", (event) => {
   if (!part) return;
   const off = document.getElementById(part.dataset.refresh)?.checked === false;
   const busy = part.querySelector("details[open]") || part.querySelector(":is(input, select):focus") || document.querySelector("dialog[open]");
-  if (off || busy || document.hidden) event.preventDefault();
+  const selecting = !getSelection().isCollapsed;
+  if (off || busy || selecting || document.hidden) event.preventDefault();
 });
 document.addEventListener("htmx:afterSettle", (event) => enhance(event.target));
 
