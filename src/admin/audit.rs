@@ -63,6 +63,7 @@ fn words(action: Action) -> &'static str {
         Action::FailToLogIn => "Failed to log in",
         Action::ChangePassword => "Changed a password",
         Action::CreateUser => "Made a user",
+        Action::CreateLoginLink => "Made a link that logs in",
         Action::ChangeRole => "Changed a role",
         Action::DisableUser => "Disabled a user",
         Action::EnableUser => "Enabled a user",

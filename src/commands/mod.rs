@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod detect;
+mod greeting;
 mod jobs;
 mod migrate;
 mod model;
@@ -32,7 +33,7 @@ use crate::config::Setting;
     arg_required_else_help = true,
     after_help = "Try:\n  \
         app detect paper.pdf --out out     look at one file, without database or S3\n  \
-        app up                             everything on this machine, at http://localhost:8000/api/create/\n\n\
+        app up                             everything on this machine, at http://localhost:8000/\n\n\
         Every flag is also an environment variable (shown in a command's --help); .env is read.\n\
         RUST_LOG=docreader=debug logs more."
 )]
