@@ -215,6 +215,7 @@ create table pages (
     created_at timestamp with time zone not null default now(),
     image_key text,
     run integer not null default 1,
+    thumbnail_key text,
     constraint pages_detect_ms_check CHECK ((detect_ms >= 0)),
     constraint pages_document_id_fkey FOREIGN KEY (document_id) REFERENCES documents(id) ON DELETE CASCADE,
     constraint pages_document_id_run_model_id_number_key UNIQUE (document_id, run, model_id, number),
@@ -352,7 +353,7 @@ CREATE TRIGGER docreader_record_attempt AFTER UPDATE OF status ON apalis.jobs FO
 -- record_job_attempt() returns trigger
 -- renew_document() returns trigger
 -- save_failed_page(job_id text, worker text, document bigint, model bigint, of_run integer, page integer, code text, reason text, took_ms integer) returns text
--- save_page(job_id text, worker text, document bigint, model bigint, of_run integer, page integer, points real[], pixels integer[], overlay_object text, image_object text, rendered_ms integer, detected_ms integer, class_ids integer[], labels text[], scores real[], boxes_pt real[], boxes_px real[], masks jsonb[], crops text[]) returns text
+-- save_page(job_id text, worker text, document bigint, model bigint, of_run integer, page integer, points real[], pixels integer[], overlay_object text, image_object text, rendered_ms integer, detected_ms integer, class_ids integer[], labels text[], scores real[], boxes_pt real[], boxes_px real[], masks jsonb[], crops text[], thumbnail_object text DEFAULT NULL::text) returns text
 -- say_word(process integer, has text[]) returns boolean
 -- take_job(job_id text, holder text, died boolean) returns void
 -- why_not_save(job_id text, worker text, document bigint, model bigint, of_run integer, page integer) returns text

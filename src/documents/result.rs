@@ -12,6 +12,7 @@ pub struct PageRow {
     pub height_px: i32,
     pub overlay_key: String,
     pub image_key: Option<String>,
+    pub thumbnail_key: Option<String>,
     pub render_ms: i32,
     pub detect_ms: i32,
     pub detections: i64,
@@ -40,8 +41,8 @@ pub struct FoundRow {
 pub async fn pages(db: impl PgExecutor<'_>, document_id: i64, number: Option<i32>) -> sqlx::Result<Vec<PageRow>> {
     sqlx::query_as!(
         PageRow,
-        r#"select p.id, p.number, p.width_pt, p.height_pt, p.width_px, p.height_px, p.overlay_key, p.image_key, p.render_ms,
-               p.detect_ms, (select count(*) from detections x where x.page_id = p.id) as "detections!"
+        r#"select p.id, p.number, p.width_pt, p.height_pt, p.width_px, p.height_px, p.overlay_key, p.image_key,
+               p.thumbnail_key, p.render_ms, p.detect_ms, (select count(*) from detections x where x.page_id = p.id) as "detections!"
            from pages p join shown_results s on s.document_id = p.document_id and s.run = p.run and s.model_id = p.model_id
            where s.document_id = $1 and ($2::int is null or p.number = $2)
            order by p.number"#,
@@ -65,13 +66,13 @@ pub async fn found(pool: &PgPool, page_ids: &[i64]) -> sqlx::Result<Vec<FoundRow
     .await
 }
 
-/// Whether an object is the image, the overlay or a crop of a page that readers see.
+/// Whether an object is the image, the thumbnail, the overlay or a crop of a page that readers see.
 pub async fn object_is_shown(pool: &PgPool, document_id: i64, number: i32, key: &str) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"select exists (
                select 1 from pages p
                    join shown_results s on s.document_id = p.document_id and s.run = p.run and s.model_id = p.model_id
-               where s.document_id = $1 and p.number = $2 and (p.image_key = $3 or p.overlay_key = $3
+               where s.document_id = $1 and p.number = $2 and ($3 in (p.image_key, p.thumbnail_key, p.overlay_key)
                    or exists (select 1 from detections x where x.page_id = p.id and x.crop_key = $3))
            ) as "shown!""#,
         document_id,

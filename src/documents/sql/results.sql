@@ -45,12 +45,19 @@ begin
     return case when wanted then null else 'unwanted' end;
 end $$;
 
+-- Without thumbnails; older workers, which may run beside newer ones, call the one below.
+drop function if exists save_page(
+    text, text, bigint, bigint, integer, integer, real[], integer[], text, text, integer, integer,
+    integer[], text[], real[], real[], real[], jsonb[], text[]
+);
+
 -- Writes a page with its detections and counts it. Boxes are four numbers each, of all detections in a row. One statement, so that no host
 -- can vanish in the middle of it.
 create or replace function save_page(
     job_id text, worker text, document bigint, model bigint, of_run integer, page integer,
     points real[], pixels integer[], overlay_object text, image_object text, rendered_ms integer, detected_ms integer,
-    class_ids integer[], labels text[], scores real[], boxes_pt real[], boxes_px real[], masks jsonb[], crops text[]
+    class_ids integer[], labels text[], scores real[], boxes_pt real[], boxes_px real[], masks jsonb[], crops text[],
+    thumbnail_object text default null
 ) returns text language plpgsql as $$
 declare
     why text := why_not_save(job_id, worker, document, model, of_run, page);
@@ -59,8 +66,10 @@ begin
     if why is not null then
         return why;
     end if;
-    insert into pages (document_id, run, model_id, number, width_pt, height_pt, width_px, height_px, overlay_key, image_key, render_ms, detect_ms)
-    values (document, of_run, model, page, points[1], points[2], pixels[1], pixels[2], overlay_object, image_object, rendered_ms, detected_ms)
+    insert into pages (document_id, run, model_id, number, width_pt, height_pt, width_px, height_px, overlay_key, image_key, thumbnail_key,
+        render_ms, detect_ms)
+    values (document, of_run, model, page, points[1], points[2], pixels[1], pixels[2], overlay_object, image_object, thumbnail_object,
+        rendered_ms, detected_ms)
     returning id into page_id;
     insert into detections (page_id, ordinal, class_id, label, score, x0_pt, y0_pt, x1_pt, y1_pt, x0_px, y0_px, x1_px, y1_px, mask_rle, crop_key)
     select page_id, n - 1, c, l, s, boxes_pt[4 * n - 3], boxes_pt[4 * n - 2], boxes_pt[4 * n - 1], boxes_pt[4 * n],
