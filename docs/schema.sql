@@ -106,12 +106,19 @@ create table documents (
     shown_model_id bigint,
     shown_complete boolean,
     pages_failed integer not null default 0,
+    pages_score_threshold real,
+    shown_score_threshold real,
+    earlier_run integer,
+    earlier_model_id bigint,
+    earlier_score_threshold real,
     constraint documents_callback_url_check CHECK (((callback_url ~ '^https?://'::text) AND (octet_length(callback_url) <= 2048))),
     constraint documents_check CHECK ((pages_done <= page_count)),
     constraint documents_check1 CHECK (((status = 'failed'::document_status) = (error IS NOT NULL))),
     constraint documents_check2 CHECK (((status <> 'done'::document_status) OR ((pages_done = page_count) AND (finished_at IS NOT NULL)))),
     constraint documents_chunk_pages_check CHECK ((chunk_pages > 0)),
     constraint documents_crop_min_score_check CHECK (((crop_min_score >= (0)::double precision) AND (crop_min_score <= (1)::double precision))),
+    constraint documents_earlier_check CHECK (((earlier_run IS NULL) = (earlier_model_id IS NULL))),
+    constraint documents_earlier_model_id_fkey FOREIGN KEY (earlier_model_id) REFERENCES models(id),
     constraint documents_idempotency_key_check CHECK (((octet_length(idempotency_key) >= 1) AND (octet_length(idempotency_key) <= 255))),
     constraint documents_idempotency_key_key UNIQUE (idempotency_key),
     constraint documents_model_id_fkey FOREIGN KEY (model_id) REFERENCES models(id),
@@ -320,7 +327,8 @@ CREATE TRIGGER docreader_record_attempt AFTER UPDATE OF status ON apalis.jobs FO
 -- queue_health: queue text, ready bigint, scheduled bigint, running bigint, dead bigint, done bigint, oldest_wait interval
 -- queue_jobs: id text, queue text, args jsonb, status text, attempts integer, max_attempts integer, priority integer, state text, run_at timestamp with time zone, age interval, worker text, started_at timestamp with time zone, took interval, error text
 -- queue_workers: id integer, host text, pid integer, model text, started_at timestamp with time zone, state text, silent_for interval, jobs bigint, ended_at timestamp with time zone
--- shown_results: document_id bigint, run integer, model_id bigint, complete boolean
+-- readable_results: document_id bigint, run integer, model_id bigint
+-- shown_results: document_id bigint, run integer, model_id bigint, complete boolean, score_threshold real
 
 -- Functions
 -- announce_end_of_document() returns trigger
@@ -329,7 +337,7 @@ CREATE TRIGGER docreader_record_attempt AFTER UPDATE OF status ON apalis.jobs FO
 -- check_job() returns trigger
 -- docreader_lock_class() returns integer
 -- document_job_key(document documents) returns text
--- drop_results(document bigint, run_a integer, model_a bigint, run_b integer, model_b bigint) returns void
+-- drop_results(document bigint, kept_runs integer[], kept_models bigint[]) returns void
 -- enqueue_chunk(document documents, model text, number integer) returns void
 -- enqueue_document() returns trigger
 -- enqueue_webhook() returns trigger

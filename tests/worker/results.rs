@@ -107,7 +107,7 @@ async fn workers_that_race_for_a_page_record_it_once() {
     let classes = ["text".to_owned()];
     let model = RegisteredModel::register(&app.pool, "m", &"0".repeat(64), &classes).await.unwrap();
     let other = RegisteredModel::register(&app.pool, "m", &"1".repeat(64), &classes).await.unwrap();
-    documents::claim(&app.pool, id, model.id, None).await.unwrap().unwrap();
+    documents::claim(&app.pool, id, model.id, 0.5, None).await.unwrap().unwrap();
     let hold =
         "insert into apalis.workers (id, worker_type, storage_name, layers) values ('1:w', 'documents', 's', 'l');
                 update apalis.jobs set status = 'Running', lock_by = '1:w', lock_at = now()";
