@@ -32,7 +32,10 @@ pub use model::{ModelFacts, ModelRow, RegisteredModel, model_facts, model_is_kno
 pub use model_card::{Figure, ModelCard};
 pub use page_range::{PageRange, PageRangeError};
 pub use processing::{Chunk, Claim, PageCounts, claim, enqueue_chunk, fail, finish, set_digest, set_page_count};
-pub use result::{FailedPage, FoundRow, PageRow, Shown, failed_pages, found, object_is_shown, pages, shown};
+pub use result::{
+    FailedPage, FoundRow, PageRow, Run, Shown, earlier_run, failed_pages, found, object_is_shown, pages, pages_of_run,
+    shown, shown_run,
+};
 pub use search::{DocumentRow, by_idempotency_key, get, waiting_reach};
 pub use title::{Title, TitleError};
 pub use token::{Access, Scope, TokenRow, access, create_token, revoke_token, tokens};
