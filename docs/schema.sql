@@ -106,12 +106,19 @@ create table documents (
     shown_model_id bigint,
     shown_complete boolean,
     pages_failed integer not null default 0,
+    pages_score_threshold real,
+    shown_score_threshold real,
+    earlier_run integer,
+    earlier_model_id bigint,
+    earlier_score_threshold real,
     constraint documents_callback_url_check CHECK (((callback_url ~ '^https?://'::text) AND (octet_length(callback_url) <= 2048))),
     constraint documents_check CHECK ((pages_done <= page_count)),
     constraint documents_check1 CHECK (((status = 'failed'::document_status) = (error IS NOT NULL))),
     constraint documents_check2 CHECK (((status <> 'done'::document_status) OR ((pages_done = page_count) AND (finished_at IS NOT NULL)))),
     constraint documents_chunk_pages_check CHECK ((chunk_pages > 0)),
     constraint documents_crop_min_score_check CHECK (((crop_min_score >= (0)::double precision) AND (crop_min_score <= (1)::double precision))),
+    constraint documents_earlier_check CHECK (((earlier_run IS NULL) = (earlier_model_id IS NULL))),
+    constraint documents_earlier_model_id_fkey FOREIGN KEY (earlier_model_id) REFERENCES models(id),
     constraint documents_idempotency_key_check CHECK (((octet_length(idempotency_key) >= 1) AND (octet_length(idempotency_key) <= 255))),
     constraint documents_idempotency_key_key UNIQUE (idempotency_key),
     constraint documents_model_id_fkey FOREIGN KEY (model_id) REFERENCES models(id),
@@ -215,6 +222,7 @@ create table pages (
     created_at timestamp with time zone not null default now(),
     image_key text,
     run integer not null default 1,
+    thumbnail_key text,
     constraint pages_detect_ms_check CHECK ((detect_ms >= 0)),
     constraint pages_document_id_fkey FOREIGN KEY (document_id) REFERENCES documents(id) ON DELETE CASCADE,
     constraint pages_document_id_run_model_id_number_key UNIQUE (document_id, run, model_id, number),
@@ -319,7 +327,8 @@ CREATE TRIGGER docreader_record_attempt AFTER UPDATE OF status ON apalis.jobs FO
 -- queue_health: queue text, ready bigint, scheduled bigint, running bigint, dead bigint, done bigint, oldest_wait interval
 -- queue_jobs: id text, queue text, args jsonb, status text, attempts integer, max_attempts integer, priority integer, state text, run_at timestamp with time zone, age interval, worker text, started_at timestamp with time zone, took interval, error text
 -- queue_workers: id integer, host text, pid integer, model text, started_at timestamp with time zone, state text, silent_for interval, jobs bigint, ended_at timestamp with time zone
--- shown_results: document_id bigint, run integer, model_id bigint, complete boolean
+-- readable_results: document_id bigint, run integer, model_id bigint
+-- shown_results: document_id bigint, run integer, model_id bigint, complete boolean, score_threshold real
 
 -- Functions
 -- announce_end_of_document() returns trigger
@@ -328,7 +337,7 @@ CREATE TRIGGER docreader_record_attempt AFTER UPDATE OF status ON apalis.jobs FO
 -- check_job() returns trigger
 -- docreader_lock_class() returns integer
 -- document_job_key(document documents) returns text
--- drop_results(document bigint, run_a integer, model_a bigint, run_b integer, model_b bigint) returns void
+-- drop_results(document bigint, kept_runs integer[], kept_models bigint[]) returns void
 -- enqueue_chunk(document documents, model text, number integer) returns void
 -- enqueue_document() returns trigger
 -- enqueue_webhook() returns trigger
@@ -352,7 +361,7 @@ CREATE TRIGGER docreader_record_attempt AFTER UPDATE OF status ON apalis.jobs FO
 -- record_job_attempt() returns trigger
 -- renew_document() returns trigger
 -- save_failed_page(job_id text, worker text, document bigint, model bigint, of_run integer, page integer, code text, reason text, took_ms integer) returns text
--- save_page(job_id text, worker text, document bigint, model bigint, of_run integer, page integer, points real[], pixels integer[], overlay_object text, image_object text, rendered_ms integer, detected_ms integer, class_ids integer[], labels text[], scores real[], boxes_pt real[], boxes_px real[], masks jsonb[], crops text[]) returns text
+-- save_page(job_id text, worker text, document bigint, model bigint, of_run integer, page integer, points real[], pixels integer[], overlay_object text, image_object text, rendered_ms integer, detected_ms integer, class_ids integer[], labels text[], scores real[], boxes_pt real[], boxes_px real[], masks jsonb[], crops text[], thumbnail_object text DEFAULT NULL::text) returns text
 -- say_word(process integer, has text[]) returns boolean
 -- take_job(job_id text, holder text, died boolean) returns void
 -- why_not_save(job_id text, worker text, document bigint, model bigint, of_run integer, page integer) returns text

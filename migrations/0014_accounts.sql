@@ -56,3 +56,11 @@ create table login_links (
     user_id bigint not null references users (id) on delete cascade,
     expires_at timestamptz not null
 );
+
+-- What pages show of workers and models.
+alter table worker_processes add column memory_mb integer check (memory_mb >= 0);
+-- From the model's card: its first paragraph, and figures as [{"name": …, "value": …}].
+alter table models
+    add column summary text not null default '',
+    add column figures jsonb not null default '[]' check (jsonb_typeof(figures) = 'array');
+create index documents_model_id_idx on documents (model_id);

@@ -9,7 +9,11 @@ data=$PWD/data/demo
 log=$data/up.log
 mkdir -p "$data"
 
-DATA_DIR=$data PORT=0 S3_PORT=0 $app up >"$log" 2>&1 &
+# The usual port if nobody has it, so that the link below still fits another time.
+port=8000
+if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then port=0; fi
+# The password of a new account stays out of the log; a link comes at the end.
+DATA_DIR=$data PORT=$port S3_PORT=0 $app up 2>"$log" >/dev/null &
 up=$!
 stop() {
   kill "$up" 2>/dev/null || true
@@ -65,4 +69,15 @@ done
 [ "$missing" = 0 ] || fail "objects are missing"
 echo "$found detections of document $id in table detections; overlay and crops are files below"
 echo "  $data/s3/docreader/results/$id/"
-echo "Look at page 1: $data/s3/docreader/$(sql -At -c "select overlay_key from pages where document_id = $id order by number limit 1")"
+echo "Page 1 with its regions:  $data/s3/docreader/$(sql -At -c "select overlay_key from pages where document_id = $id order by number limit 1")"
+
+front=${api%/api/create/}
+echo
+echo "This link logs in as admin, once, within a day:"
+echo "  $(DATABASE_URL=$database $app user link admin --url "$front")"
+if [ -t 1 ]; then
+  echo "docreader runs at $front/ until Ctrl-C."
+  wait "$up"
+else
+  echo "docreader stops now; to open it: DATA_DIR=$data $app up"
+fi

@@ -35,6 +35,7 @@ pub enum Action {
     FailToLogIn,
     ChangePassword,
     CreateUser,
+    CreateLoginLink,
     ChangeRole,
     DisableUser,
     EnableUser,
@@ -43,7 +44,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::CreateDocument,
         Self::RenameDocument,
         Self::CancelDocument,
@@ -60,6 +61,7 @@ impl Action {
         Self::FailToLogIn,
         Self::ChangePassword,
         Self::CreateUser,
+        Self::CreateLoginLink,
         Self::ChangeRole,
         Self::DisableUser,
         Self::EnableUser,
@@ -85,6 +87,7 @@ impl Action {
             Self::FailToLogIn => "login.fail",
             Self::ChangePassword => "password.change",
             Self::CreateUser => "user.create",
+            Self::CreateLoginLink => "user.link",
             Self::ChangeRole => "user.role",
             Self::DisableUser => "user.disable",
             Self::EnableUser => "user.enable",

@@ -18,6 +18,7 @@ struct HomePage {
     workers: i64,
     running: i64,
     waiting: i64,
+    can_upload: bool,
     base_url: String,
 }
 
@@ -27,8 +28,10 @@ pub async fn show(request: HttpRequest, state: web::Data<State>) -> Result {
     }
     let health = in_time(ANSWER, queue::health(&state.pool)).await;
     let health = health.inspect_err(|error| tracing::warn!(%error, "the start page has no figures")).ok();
+    let page = Page::new(&request, "home", "See what stands on a page");
     page::show(&HomePage {
-        page: Page::new(&request, "home", "Documents, seen"),
+        can_upload: page.can_write || !page.signed_in,
+        page,
         database_ok: health.is_some(),
         workers: health.as_ref().map_or(0, |h| h.workers),
         running: health.as_ref().map_or(0, |h| h.running),

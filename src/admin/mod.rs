@@ -2,6 +2,8 @@
 
 mod account;
 mod assets;
+mod audit;
+mod charts;
 mod confirm;
 mod documents;
 mod error;
@@ -9,8 +11,13 @@ mod fields;
 mod format;
 mod home;
 mod login;
+mod models;
 mod page;
+mod queue;
+mod settings;
 mod throttle;
+mod tokens;
+mod users;
 mod visitor;
 
 use actix_web::guard::{Get, Head};
@@ -42,6 +49,23 @@ pub fn configure(config: &mut ServiceConfig) {
                         .route(web::post().to(account::change_password)),
                 )
                 .configure(documents::configure)
+                .service(web::resource("/queue/").route(web::get().to(queue::show)))
+                .service(web::resource("/queue/pause/").route(web::post().to(queue::pause)))
+                .service(web::resource("/queue/resume/").route(web::post().to(queue::resume)))
+                .service(web::resource("/models/").route(web::get().to(models::show)))
+                .service(
+                    web::resource("/users/").route(web::get().to(users::show)).route(web::post().to(users::create)),
+                )
+                .service(web::resource("/users/{id}/role/").route(web::post().to(users::set_role)))
+                .service(web::resource("/users/{id}/disable/").route(web::post().to(users::disable)))
+                .service(web::resource("/users/{id}/enable/").route(web::post().to(users::enable)))
+                .service(web::resource("/users/{id}/password/").route(web::post().to(users::set_password)))
+                .service(
+                    web::resource("/tokens/").route(web::get().to(tokens::show)).route(web::post().to(tokens::create)),
+                )
+                .service(web::resource("/tokens/{id}/revoke/").route(web::post().to(tokens::revoke)))
+                .service(web::resource("/audit/").route(web::get().to(audit::show)))
+                .service(web::resource("/settings/").route(web::get().to(settings::show)))
                 .route("/", web::get().to(home::admin))
                 .route("", web::get().to(home::admin))
                 .default_service(web::to(error::nothing)),

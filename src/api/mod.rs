@@ -29,6 +29,7 @@ pub(crate) use self::create::not_found;
 pub use self::media::Media;
 pub use self::server::{Listening, Pages, start};
 use self::v1::{EventHub, Together};
+use crate::config::Setting;
 use crate::outbound::Outbound;
 use crate::storage::Storage;
 
@@ -50,6 +51,8 @@ pub struct ServerSettings {
     /// For /api/create/.
     pub legacy_auth: Policy,
     pub media: Media,
+    /// All settings as admins see them.
+    pub listed: Vec<Setting>,
 }
 
 /// What handlers share.

@@ -3,11 +3,13 @@
 mod bench;
 mod check;
 mod detect;
+mod greeting;
 mod jobs;
 mod migrate;
 mod model;
 mod render_child;
 mod serve;
+mod settings;
 mod table;
 mod token;
 mod up;
@@ -17,11 +19,12 @@ mod work;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{self, Action, Actor, Entry};
+use crate::config::Setting;
 
 /// Finds titles, text, lists, tables and figures in PDFs: a Detectron2 model behind a REST API.
 #[derive(Parser)]
@@ -30,7 +33,7 @@ use crate::accounts::{self, Action, Actor, Entry};
     arg_required_else_help = true,
     after_help = "Try:\n  \
         app detect paper.pdf --out out     look at one file, without database or S3\n  \
-        app up                             everything on this machine, at http://localhost:8000/api/create/\n\n\
+        app up                             everything on this machine, at http://localhost:8000/\n\n\
         Every flag is also an environment variable (shown in a command's --help); .env is read.\n\
         RUST_LOG=docreader=debug logs more."
 )]
@@ -101,8 +104,9 @@ pub fn main() -> ExitCode {
         eprintln!("error: .env: {e}");
         return ExitCode::FAILURE;
     }
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(e) if matches!(e.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) => {
             eprintln!("{}", wrong_value(&e));
             return ExitCode::FAILURE;
@@ -123,7 +127,7 @@ pub fn main() -> ExitCode {
         Command::Migrate(args) => block_on(migrate::run(args)),
         Command::Work(args) => block_on(work::run(args)),
         Command::Up(args) => block_on(up::run(args)),
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(args, serve_settings(&matches)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -132,6 +136,12 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn serve_settings(matches: &ArgMatches) -> Vec<Setting> {
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").zip(matches.subcommand_matches("serve"));
+    serve.map(|(command, matches)| settings::settings(command, matches)).unwrap_or_default()
 }
 
 /// All commands with their arguments, for what is generated from them (docs/SETTINGS.md).

@@ -3,7 +3,7 @@ use clap::Args;
 
 use super::stop_on_signal;
 use crate::api::{self, Pages, ServerSettings};
-use crate::config::{DatabaseArgs, LimitArgs, OutboundArgs, ServerArgs, StorageArgs};
+use crate::config::{DatabaseArgs, LimitArgs, OutboundArgs, ServerArgs, Setting, StorageArgs};
 use crate::database;
 use crate::queue;
 use crate::{accounts, admin};
@@ -22,8 +22,8 @@ pub struct ServeArgs {
     storage: StorageArgs,
 }
 
-/// Serves until SIGTERM or Ctrl-C, then lets requests in flight end.
-pub fn run(args: ServeArgs) -> anyhow::Result<()> {
+/// `listed` is what admins see of the settings. Serves until SIGTERM or Ctrl-C, then lets requests in flight end.
+pub fn run(args: ServeArgs, listed: Vec<Setting>) -> anyhow::Result<()> {
     crate::telemetry::init();
     actix_web::rt::System::new().block_on(async {
         let stop = stop_on_signal()?;
@@ -42,6 +42,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
             auth: args.server.api_auth,
             legacy_auth: args.server.legacy_api_auth,
             media: args.server.media,
+            listed,
         };
         let pages = Pages { configure: admin::configure, signing_key: accounts::signing_key(&pool).await? };
         let server = api::start(pool, storage, outbound, settings, pages, stop)?;

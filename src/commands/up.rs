@@ -3,6 +3,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -15,6 +16,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
+use super::greeting::{self, Greeting, NewAdmin};
 use super::stop_on_signal;
 use crate::embedded::{Postgres, S3Server, die_with_parent};
 use crate::queue;
@@ -55,7 +57,8 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     let mut postgres = Postgres::start(&folder.join("pg")).await.context("embedded PostgreSQL")?;
     tracing::info!("database: {}", postgres.url());
     let result = async {
-        migrate(&postgres.url()).await?;
+        let admin = migrate(&postgres.url()).await?;
+        let greeting = Arc::new(Greeting::new(admin));
         let (access_key, secret_key) = credentials(&folder.join("s3-credentials"))?;
         let s3 = S3Server::start(&folder.join("s3"), args.s3_port, &access_key, &secret_key).await?;
         create_bucket(&s3.endpoint(), &access_key, &secret_key).await?;
@@ -82,7 +85,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
             settings.push(("WEBHOOK_SECRET", secret(&path, key)?.trim().to_owned()));
             tracing::info!("webhooks are signed with the key in {}", path.display());
         }
-        let mut team = vec![Member::new("serve", "serve".into())];
+        let mut team = vec![Member { greeting: Some(greeting), ..Member::new("serve", "serve".into()) }];
         team.extend(
             (1..=args.workers)
                 .map(|n| Member::new("work", if args.workers == 1 { "work".into() } else { format!("work-{n}") })),
@@ -111,11 +114,13 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
     }
 }
 
-async fn migrate(url: &str) -> anyhow::Result<()> {
+/// The first account, if there was none.
+async fn migrate(url: &str) -> anyhow::Result<Option<NewAdmin>> {
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2).connect(url).await?;
     queue::migrate(&pool).await?;
+    let admin = greeting::first_admin(&pool).await?;
     pool.close().await;
-    Ok(())
+    Ok(admin)
 }
 
 /// The keys of the embedded S3 server.
@@ -165,6 +170,8 @@ struct Member {
     child: Option<Child>,
     started: Instant,
     quick_ends: u32,
+    /// Is shown once the server listens.
+    greeting: Option<Arc<Greeting>>,
 }
 
 /// Starts everyone, and again whoever ends, until told to stop. An error if one cannot stay up or the database is gone.
@@ -211,7 +218,7 @@ async fn supervise(
 
 impl Member {
     fn new(command: &'static str, name: String) -> Self {
-        Self { command, name, child: None, started: Instant::now(), quick_ends: 0 }
+        Self { command, name, child: None, started: Instant::now(), quick_ends: 0, greeting: None }
     }
 
     fn start(&mut self, settings: &[(&'static str, String)]) -> anyhow::Result<()> {
@@ -222,10 +229,10 @@ impl Member {
         die_with_parent(&mut command, Signal::SIGTERM);
         let mut child = Command::from(command).spawn().with_context(|| format!("app {}", self.command))?;
         if let Some(out) = child.stdout.take() {
-            tokio::spawn(prefix(self.name.clone(), out));
+            tokio::spawn(prefix(self.name.clone(), out, None));
         }
         if let Some(err) = child.stderr.take() {
-            tokio::spawn(prefix(self.name.clone(), err));
+            tokio::spawn(prefix(self.name.clone(), err, self.greeting.clone()));
         }
         self.child = Some(child);
         self.started = Instant::now();
@@ -255,9 +262,12 @@ impl Member {
 }
 
 /// Copies a child's lines to our standard error, with its name before each.
-async fn prefix(name: String, stream: impl tokio::io::AsyncRead + Unpin) {
+async fn prefix(name: String, stream: impl tokio::io::AsyncRead + Unpin, greeting: Option<Arc<Greeting>>) {
     let mut lines = BufReader::new(stream).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         eprintln!("{name:<6}│ {line}");
+        if let Some(greeting) = &greeting {
+            greeting.hear(&line);
+        }
     }
 }

@@ -5,13 +5,16 @@ use std::io::{IsTerminal, Write};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use sqlx::PgPool;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use super::{audit, table};
 use crate::accounts::{self, Action, NewUser, Role, UserRow};
 use crate::config::{DatabaseArgs, Secret};
 use crate::documents;
+
+/// Of a link that logs in.
+pub(super) const LINK_TTL: Duration = Duration::days(1);
 
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
@@ -19,6 +22,8 @@ pub enum UserCommand {
     List(DatabaseArgs),
     /// Give a user another role
     Role(RoleArgs),
+    /// Print a link that logs a user in, once, within a day
+    Link(LinkArgs),
     /// End a user's sessions and let him log in no more; --enable lets him again
     Disable(DisableArgs),
 }
@@ -28,6 +33,16 @@ pub struct RoleArgs {
     username: String,
     #[arg(value_enum)]
     role: Role,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct LinkArgs {
+    username: String,
+    /// Where people reach the server
+    #[arg(long, default_value = "http://localhost:8000", value_name = "URL")]
+    url: String,
     #[command(flatten)]
     database: DatabaseArgs,
 }
@@ -83,6 +98,14 @@ pub async fn run(command: UserCommand) -> anyhow::Result<()> {
             println!("{} is {} now", user.username, args.role.name());
             Ok(())
         }
+        UserCommand::Link(args) => {
+            let pool = args.database.connect().await?;
+            let user = find(&pool, &args.username).await?;
+            let token = accounts::create_login_link(&pool, user.id, LINK_TTL).await?;
+            audit(&mut *pool.acquire().await?, Action::CreateLoginLink, None, &user.username).await?;
+            println!("{}", link(&args.url, &token));
+            Ok(())
+        }
         UserCommand::Disable(args) => {
             let pool = args.database.connect().await?;
             let user = find(&pool, &args.username).await?;
@@ -100,6 +123,11 @@ pub async fn run(command: UserCommand) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Where a token logs in.
+pub(super) fn link(address: &str, token: &str) -> String {
+    format!("{}/admin/login/?token={token}", address.trim_end_matches('/'))
 }
 
 async fn list(pool: &PgPool) -> anyhow::Result<()> {

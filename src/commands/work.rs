@@ -4,7 +4,7 @@ use clap::Args;
 use super::stop_on_signal;
 use crate::config::{DatabaseArgs, ModelArgs, OutboundArgs, RenderArgs, StorageArgs, WorkerArgs, pipeline_settings};
 use crate::database;
-use crate::documents::RegisteredModel;
+use crate::documents::{ModelCard, RegisteredModel};
 use crate::pipeline::{Courier, Pipeline};
 use crate::queue;
 
@@ -37,12 +37,14 @@ pub async fn run(args: WorkArgs) -> anyhow::Result<()> {
     let uses = [(own, "for documents"), (for_queue, "for the queue"), (1, "that listens and shows that we live")];
     queue::check_schema(&pool).await?;
     database::report(&pool, &uses).await?;
+    let card = std::fs::read_to_string(args.model.model_path.join("MODEL_CARD.md")).unwrap_or_default();
     let model_args = args.model;
     let detector = tokio::task::spawn_blocking(move || model_args.load()).await??;
     tracing::info!("The model {} runs on {}", detector.name(), detector.device());
     let model = RegisteredModel::register(&pool, detector.name(), detector.sha256(), detector.classes())
         .await
         .context("registering the model")?;
+    model.describe(&pool, &ModelCard::parse(&card)).await.context("registering the model's card")?;
     let courier = key.map(|key| Courier { pool: pool.clone(), outbound: outbound.clone(), key });
     let pipeline = Pipeline { pool, storage, outbound, renderer, detector, model, settings };
     queue::work(pipeline, courier, args.worker.settings(), stop).await

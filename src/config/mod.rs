@@ -37,6 +37,29 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// A setting as it stands, for people.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    pub group: String,
+    /// Of the environment variable.
+    pub name: String,
+    pub help: String,
+    /// Empty if there is none, and of secrets.
+    pub value: String,
+    pub default: String,
+    pub is_secret: bool,
+    pub source: Source,
+}
+
+/// Where a setting's value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Unset,
+    Default,
+    Environment,
+    Flag,
+}
+
 /// One line that names the setting and the remedy.
 fn require<T: Clone>(value: &Option<T>, name: &str, remedy: &str) -> anyhow::Result<T> {
     value.clone().with_context(|| {

@@ -11,6 +11,7 @@ pub struct PageResult {
     pub height_px: u32,
     pub overlay_key: String,
     pub image_key: String,
+    pub thumbnail_key: String,
     pub render_ms: u32,
     pub detect_ms: u32,
     /// Best score first.
@@ -76,7 +77,8 @@ pub async fn save_page(pool: &PgPool, of: PageOf<'_>, page: &PageResult) -> sqlx
     let d = &page.detections;
     let boxes = |f: fn(&DetectionRow) -> [f32; 4]| d.iter().flat_map(f).collect::<Vec<f32>>();
     let saved = sqlx::query_scalar!(
-        r#"select save_page($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) as "saved!""#,
+        r#"select save_page($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+               $20) as "saved!""#,
         of.hold.job,
         of.hold.worker,
         of.document_id,
@@ -96,6 +98,7 @@ pub async fn save_page(pool: &PgPool, of: PageOf<'_>, page: &PageResult) -> sqlx
         &boxes(|d| d.box_px),
         &d.iter().map(|d| d.mask_rle.clone()).collect::<Vec<_>>() as &[Option<serde_json::Value>],
         &d.iter().map(|d| d.crop_key.clone()).collect::<Vec<_>>() as &[Option<String>],
+        page.thumbnail_key,
     );
     Saved::parse(saved.fetch_one(pool).await?.as_str())
 }

@@ -9,6 +9,7 @@ mod event;
 mod file_name;
 mod list;
 mod model;
+mod model_card;
 mod page_range;
 mod processing;
 mod result;
@@ -28,10 +29,14 @@ pub use document::{NewDocument, NewFile, Options, Status, insert};
 pub use event::{CHANNEL, Event, events_after};
 pub use file_name::{FileName, FileNameError};
 pub use list::{Cursor, Filter, Listed, Part, list_after, listed, search};
-pub use model::{ModelRow, RegisteredModel, model_is_known, models};
+pub use model::{ModelFacts, ModelRow, RegisteredModel, model_facts, model_is_known, models};
+pub use model_card::{Figure, ModelCard};
 pub use page_range::{PageRange, PageRangeError};
 pub use processing::{Chunk, Claim, PageCounts, claim, enqueue_chunk, fail, finish, set_digest, set_page_count};
-pub use result::{FailedPage, FoundRow, PageRow, Shown, failed_pages, found, object_is_shown, pages, shown};
+pub use result::{
+    FailedPage, FoundRow, PageRow, Run, Shown, earlier_run, failed_pages, found, object_is_shown, pages, pages_of_run,
+    shown, shown_run,
+};
 pub use search::{DocumentRow, by_idempotency_key, get, waiting_reach};
 pub use summary::{MOST_REGIONS, Progress, Summary, progress, summaries};
 pub use title::{Title, TitleError};

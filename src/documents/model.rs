@@ -1,4 +1,7 @@
 use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use super::ModelCard;
 
 /// A model that results refer to.
 #[derive(Debug, Clone)]
@@ -24,6 +27,19 @@ impl RegisteredModel {
         Ok(Self { id, name: name.to_owned(), sha256: sha256.to_owned() })
     }
 
+    /// Keeps what the model's card says, for people.
+    pub async fn describe(&self, pool: &PgPool, card: &ModelCard) -> sqlx::Result<()> {
+        sqlx::query!(
+            "update models set summary = $2, figures = $3 where id = $1 and (summary, figures) is distinct from ($2, $3)",
+            self.id,
+            card.summary,
+            serde_json::json!(card.figures)
+        )
+        .execute(pool)
+        .await
+        .map(drop)
+    }
+
     /// Short, readable and unique: part of the keys of the model's results.
     pub fn slug(&self) -> String {
         let name: String = self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -38,6 +54,33 @@ pub struct ModelRow {
     pub name: String,
     pub sha256: String,
     pub classes: Vec<String>,
+}
+
+/// What pages show of a model.
+#[derive(Debug)]
+pub struct ModelFacts {
+    pub id: i64,
+    pub name: String,
+    pub sha256: String,
+    pub classes: Vec<String>,
+    pub created_at: OffsetDateTime,
+    /// From its card.
+    pub summary: String,
+    /// `[{"name": …, "value": …}]`
+    pub figures: serde_json::Value,
+    pub documents: i64,
+}
+
+/// The same models with what their cards say, and how many documents each has had last.
+pub async fn model_facts(pool: &PgPool) -> sqlx::Result<Vec<ModelFacts>> {
+    sqlx::query_as!(
+        ModelFacts,
+        r#"select id, name, sha256, classes, created_at, summary, figures,
+               (select count(*) from documents d where d.model_id = m.id) as "documents!"
+           from models m order by id desc"#
+    )
+    .fetch_all(pool)
+    .await
 }
 
 /// All models that a worker has ever used here, newest first.

@@ -46,8 +46,15 @@ pub struct PageCounts {
 }
 
 /// Marks a document as being processed by a model; `None` if it is gone, canceled or finished, or no longer wants this chunk.
-/// If another model was at it, chunks begin anew: a claim is for chunk 0 then, whichever was asked for.
-pub async fn claim(pool: &PgPool, id: i64, model_id: i64, chunk: Option<Chunk>) -> sqlx::Result<Option<Claim>> {
+/// If another model was at it, chunks begin anew: a claim is for chunk 0 then, whichever was asked for. A document that says
+/// nothing of the least score is processed with `default_threshold`.
+pub async fn claim(
+    pool: &PgPool,
+    id: i64,
+    model_id: i64,
+    default_threshold: f32,
+    chunk: Option<Chunk>,
+) -> sqlx::Result<Option<Claim>> {
     let mut tx = super::begin(pool).await?;
     // A statement of its own: one that waits for a lock does not see pages that were committed meanwhile.
     let found = sqlx::query!(
@@ -61,13 +68,14 @@ pub async fn claim(pool: &PgPool, id: i64, model_id: i64, chunk: Option<Chunk>) 
     }
     let row = sqlx::query!(
         "update documents set status = 'processing', started_at = coalesce(started_at, now()), model_id = $2,
-             generation = generation + case when $3 then 1 else 0 end
+             generation = generation + case when $3 then 1 else 0 end, pages_score_threshold = coalesce(score_threshold, $4)
          where id = $1
          returning generation, object_key, case when sha256 is null then source_url end as source_url, sha256, page_range,
              score_threshold, crop_min_score, pages_in_file, chunk_pages",
         id,
         model_id,
-        taken_over
+        taken_over,
+        default_threshold
     )
     .fetch_one(&mut *tx)
     .await?;

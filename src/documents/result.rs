@@ -12,6 +12,7 @@ pub struct PageRow {
     pub height_px: i32,
     pub overlay_key: String,
     pub image_key: Option<String>,
+    pub thumbnail_key: Option<String>,
     pub render_ms: i32,
     pub detect_ms: i32,
     pub detections: i64,
@@ -36,17 +37,73 @@ pub struct FoundRow {
     pub crop_key: Option<String>,
 }
 
-/// The finished pages, in order; only page `number` if it is given.
+/// A run that readers can look at, and what it was made with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub run: i32,
+    pub model_id: i64,
+    pub model: String,
+    /// Detections with lower scores were not kept; `None` if that was not noted yet.
+    pub score_threshold: Option<f32>,
+}
+
+/// The run of the results; `None` before a worker has begun.
+pub async fn shown_run(pool: &PgPool, document_id: i64) -> sqlx::Result<Option<Run>> {
+    sqlx::query_as!(
+        Run,
+        r#"select s.run as "run!", m.id as model_id, m.name as model, s.score_threshold
+           from shown_results s join models m on m.id = s.model_id where s.document_id = $1"#,
+        document_id
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// The run whose results readers saw before those, kept until the next run is complete.
+pub async fn earlier_run(pool: &PgPool, document_id: i64) -> sqlx::Result<Option<Run>> {
+    sqlx::query_as!(
+        Run,
+        r#"select d.earlier_run as "run!", m.id as model_id, m.name as model, d.earlier_score_threshold as score_threshold
+           from documents d join models m on m.id = d.earlier_model_id where d.id = $1"#,
+        document_id
+    )
+    .fetch_optional(pool)
+    .await
+}
+
+/// The finished pages of the results, in order; only page `number` if it is given.
 pub async fn pages(db: impl PgExecutor<'_>, document_id: i64, number: Option<i32>) -> sqlx::Result<Vec<PageRow>> {
+    select_pages(db, document_id, None, number).await
+}
+
+/// The same of a run.
+pub async fn pages_of_run(
+    db: impl PgExecutor<'_>,
+    document_id: i64,
+    run: &Run,
+    number: Option<i32>,
+) -> sqlx::Result<Vec<PageRow>> {
+    select_pages(db, document_id, Some(run), number).await
+}
+
+async fn select_pages(
+    db: impl PgExecutor<'_>,
+    document_id: i64,
+    run: Option<&Run>,
+    number: Option<i32>,
+) -> sqlx::Result<Vec<PageRow>> {
     sqlx::query_as!(
         PageRow,
-        r#"select p.id, p.number, p.width_pt, p.height_pt, p.width_px, p.height_px, p.overlay_key, p.image_key, p.render_ms,
-               p.detect_ms, (select count(*) from detections x where x.page_id = p.id) as "detections!"
-           from pages p join shown_results s on s.document_id = p.document_id and s.run = p.run and s.model_id = p.model_id
+        r#"select p.id, p.number, p.width_pt, p.height_pt, p.width_px, p.height_px, p.overlay_key, p.image_key,
+               p.thumbnail_key, p.render_ms, p.detect_ms, (select count(*) from detections x where x.page_id = p.id) as "detections!"
+           from pages p join shown_results s
+               on s.document_id = p.document_id and p.run = coalesce($3, s.run) and p.model_id = coalesce($4, s.model_id)
            where s.document_id = $1 and ($2::int is null or p.number = $2)
            order by p.number"#,
         document_id,
-        number
+        number,
+        run.map(|run| run.run),
+        run.map(|run| run.model_id)
     )
     .fetch_all(db)
     .await
@@ -65,13 +122,13 @@ pub async fn found(pool: &PgPool, page_ids: &[i64]) -> sqlx::Result<Vec<FoundRow
     .await
 }
 
-/// Whether an object is the image, the overlay or a crop of a page that readers see.
+/// Whether an object is the image, the thumbnail, the overlay or a crop of a page that readers see, or saw in the run before.
 pub async fn object_is_shown(pool: &PgPool, document_id: i64, number: i32, key: &str) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"select exists (
                select 1 from pages p
-                   join shown_results s on s.document_id = p.document_id and s.run = p.run and s.model_id = p.model_id
-               where s.document_id = $1 and p.number = $2 and (p.image_key = $3 or p.overlay_key = $3
+                   join readable_results r on r.document_id = p.document_id and r.run = p.run and r.model_id = p.model_id
+               where r.document_id = $1 and p.number = $2 and ($3 in (p.image_key, p.thumbnail_key, p.overlay_key)
                    or exists (select 1 from detections x where x.page_id = p.id and x.crop_key = $3))
            ) as "shown!""#,
         document_id,

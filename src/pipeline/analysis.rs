@@ -2,11 +2,11 @@
 
 use image::{ImageResult, RgbImage, imageops};
 
-use super::{Detector, overlay, png};
+use super::{Detector, overlay, png, thumbnail};
 use crate::documents::DetectionRow;
 use crate::rcnn::Detection;
 
-/// A page's results, ready to be kept; images are PNG.
+/// A page's results, ready to be kept; images are PNG but for the thumbnail, a JPEG.
 #[derive(Debug)]
 pub struct Analysis {
     /// Best score first.
@@ -15,6 +15,7 @@ pub struct Analysis {
     pub overlay: Vec<u8>,
     /// The page itself.
     pub image: Vec<u8>,
+    pub thumbnail: Vec<u8>,
 }
 
 /// A region cut out of the page.
@@ -48,7 +49,13 @@ pub fn analyze(
     }
     let scale = [size_pt.0 / image.width() as f32, size_pt.1 / image.height() as f32];
     let rows = detections.into_iter().map(|d| row(d, detector, scale));
-    Ok(Analysis { detections: rows.collect(), crops, overlay, image: png::encode(image)? })
+    Ok(Analysis {
+        detections: rows.collect(),
+        crops,
+        overlay,
+        image: png::encode(image)?,
+        thumbnail: thumbnail::encode(image)?,
+    })
 }
 
 fn row(d: Detection, detector: &Detector, scale: [f32; 2]) -> DetectionRow {

@@ -160,6 +160,11 @@ impl Detector {
         &self.device
     }
 
+    /// Detections with lower scores are not reported, unless a request says otherwise.
+    pub fn threshold(&self) -> f32 {
+        self.threshold
+    }
+
     pub fn sha256(&self) -> &str {
         &self.sha256
     }

@@ -19,7 +19,8 @@ impl Pipeline {
         hold: &JobLease,
         stop: &CancellationToken,
     ) -> Result<Processed, JobError> {
-        let claim = documents::claim(&self.pool, document_id, self.model.id, chunk).await.map_err(transient)?;
+        let claim = documents::claim(&self.pool, document_id, self.model.id, self.detector.threshold(), chunk);
+        let claim = claim.await.map_err(transient)?;
         let mut processed = Processed { document_id, pages: 0, detections: 0 };
         let Some(claim) = claim else { return Ok(processed) };
         let known = match claim.counted {

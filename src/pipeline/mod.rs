@@ -12,6 +12,7 @@ mod overlay;
 mod page;
 mod png;
 mod source;
+mod thumbnail;
 mod webhook_sender;
 
 pub use analysis::{Analysis, Crop, analyze};

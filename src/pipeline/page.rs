@@ -38,6 +38,13 @@ struct Detected {
     detect_time: Duration,
 }
 
+/// A picture for the bucket.
+struct Object {
+    key: ObjectKey,
+    content_type: &'static str,
+    bytes: Vec<u8>,
+}
+
 struct Finished {
     detections: usize,
     took: Duration,
@@ -199,6 +206,7 @@ impl Pipeline {
             height_px,
             overlay_key: format!("{prefix}/overlay.png"),
             image_key: format!("{prefix}/page.png"),
+            thumbnail_key: format!("{prefix}/thumbnail.jpg"),
             render_ms,
             detect_ms,
             detections,
@@ -218,18 +226,23 @@ impl Pipeline {
         Ok(Some(Finished { detections: found, took }))
     }
 
-    /// Puts page, overlay and crops into the bucket; the rows with their crops' keys, and all keys.
+    /// Puts page, thumbnail, overlay and crops into the bucket; the rows with their crops' keys, and all keys.
     async fn upload(&self, prefix: &str, analysis: Analysis) -> Result<(Vec<DetectionRow>, Vec<ObjectKey>), JobError> {
-        let Analysis { mut detections, crops, overlay, image } = analysis;
+        let Analysis { mut detections, crops, overlay, image, thumbnail } = analysis;
         let key = |name: &str| ObjectKey::parse(format!("{prefix}/{name}")).map_err(transient);
-        let mut objects = vec![(key("overlay.png")?, overlay), (key("page.png")?, image)];
+        let png = |key, bytes| Object { key, content_type: "image/png", bytes };
+        let mut objects = vec![
+            png(key("overlay.png")?, overlay),
+            png(key("page.png")?, image),
+            Object { key: key("thumbnail.jpg")?, content_type: "image/jpeg", bytes: thumbnail },
+        ];
         for crop in crops {
             let key = key(&format!("crops/{}", crop.file_name))?;
             detections[crop.ordinal].crop_key = Some(key.as_str().to_owned());
-            objects.push((key, crop.png));
+            objects.push(png(key, crop.png));
         }
-        let keys = objects.iter().map(|(key, _)| key.clone()).collect();
-        let put = |(key, png): (ObjectKey, Vec<u8>)| async move { self.storage.put(&key, &png, "image/png").await };
+        let keys = objects.iter().map(|object| object.key.clone()).collect();
+        let put = |o: Object| async move { self.storage.put(&o.key, &o.bytes, o.content_type).await };
         stream::iter(objects).map(put).buffer_unordered(4).try_collect::<()>().await.map_err(transient)?;
         Ok((detections, keys))
     }

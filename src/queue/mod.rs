@@ -11,18 +11,22 @@ mod job;
 mod presence;
 mod reaper;
 mod schema;
+mod statistics;
 mod supervisor;
 mod wakes;
 mod webhooks;
 mod worker;
 
-pub use admin::{JobFilter, JobRow, Retention, WorkerRow, jobs, pause, prune, resume, workers};
+pub use admin::{
+    JobFilter, JobRow, PausedQueue, Retention, WorkerRow, dead, jobs, pause, paused, prune, resume, workers,
+};
 pub use attempt::{AttemptOutcome, AttemptRow, attempts};
 pub use audit::audit;
 pub use context::WorkerSettings;
 pub use health::{QueueHealth, Standing, health, position, standings};
 pub use job::{DocumentJob, WebhookJob};
 pub use schema::{check_schema, migrate};
+pub use statistics::{HourRow, hours, pages_since};
 pub use worker::work;
 
 use std::time::Duration;

@@ -166,21 +166,31 @@ async fn only_what_belongs_to_a_document_is_there() {
     let path = upload(&api, sample(), "a.pdf").await;
     api.get("/documents/1?wait=25").await;
     let keys: Vec<String> = sqlx::query_scalar(
-        "select unnest(array[image_key, overlay_key]) from pages union all select crop_key from detections where crop_key is not null",
+        "select unnest(array[image_key, thumbnail_key, overlay_key]) from pages
+         union all select crop_key from detections where crop_key is not null",
     )
     .fetch_all(&app.pool)
     .await
     .unwrap();
-    assert!(keys.len() > 2);
+    assert!(keys.len() > 3);
     for key in &keys {
         let picture = get(&api, &format!("/{key}")).await;
-        assert_eq!((picture.status(), header(&picture, "content-type")), (StatusCode::OK, "image/png"), "{key}");
+        let wanted = if key.ends_with("/thumbnail.jpg") { "image/jpeg" } else { "image/png" };
+        assert_eq!((picture.status(), header(&picture, "content-type")), (StatusCode::OK, wanted), "{key}");
         image::load_from_memory(&picture.bytes().await.unwrap()).unwrap();
     }
-    for picture in ["image", "overlay", "crops/0"] {
+    for (picture, kind) in
+        [("image", "image/png"), ("overlay", "image/png"), ("crops/0", "image/png"), ("thumbnail", "image/jpeg")]
+    {
         let sent = get(&api, &format!("/api/v1/documents/1/pages/1/{picture}")).await;
-        assert_eq!((sent.status(), header(&sent, "content-type")), (StatusCode::OK, "image/png"), "{picture}");
+        assert_eq!((sent.status(), header(&sent, "content-type")), (StatusCode::OK, kind), "{picture}");
         image::load_from_memory(&sent.bytes().await.unwrap()).unwrap();
+    }
+    // A page from before thumbnails were made.
+    let old = "with old as (update pages set thumbnail_key = null) select thumbnail_key from pages";
+    let thumbnail: String = sqlx::query_scalar(old).fetch_one(&app.pool).await.unwrap();
+    for path in [format!("/{thumbnail}"), "/api/v1/documents/1/pages/1/thumbnail".to_owned()] {
+        api.problem(get(&api, &path).await, 404, "not_found").await;
     }
 
     for key in ["media/orphan.pdf", "results/1/m/page-1/secret.png", "results/2/m/page-1/page.png", "other/a.pdf"] {

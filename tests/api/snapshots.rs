@@ -13,8 +13,10 @@ const RESULTS: &str = "
     insert into models (name, sha256, classes) values ('default', repeat('ab', 32), '{text,title}');
     update documents set status = 'processing', model_id = 1, page_count = 2, pages_in_file = 7, page_range = '2-3',
         started_at = now(), size = 5, sha256 = repeat('cd', 32), score_threshold = 0.25 where id = 1;
-    insert into pages (document_id, model_id, number, width_pt, height_pt, width_px, height_px, overlay_key, image_key, render_ms, detect_ms)
-    select 1, 1, n, 100, 200, 150, 300, format('results/1/run-1/page-%s/overlay.png', n), format('results/1/run-1/page-%s/page.png', n), 5, 80
+    insert into pages (document_id, model_id, number, width_pt, height_pt, width_px, height_px, overlay_key, image_key, thumbnail_key,
+        render_ms, detect_ms)
+    select 1, 1, n, 100, 200, 150, 300, format('results/1/run-1/page-%s/overlay.png', n), format('results/1/run-1/page-%s/page.png', n),
+        case when n = 2 then 'results/1/run-1/page-2/thumbnail.jpg' end, 5, 80
     from generate_series(2, 3) n;
     insert into detections (page_id, ordinal, class_id, label, score, x0_pt, y0_pt, x1_pt, y1_pt, x0_px, y0_px, x1_px, y1_px, mask_rle, crop_key)
     values (1, 0, 1, 'title', 0.95, 10, 20, 90, 40, 15, 30, 135, 60, '{\"size\": [300, 150], \"counts\": \"R2_9\"}',

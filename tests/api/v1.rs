@@ -41,13 +41,15 @@ async fn from_upload_to_results() {
         assert!((ratio[3].as_f64().unwrap() * height - pixels[3].as_f64().unwrap()).abs() < 0.01);
         assert_eq!(d["crop"].is_string(), d["score"].as_f64() >= Some(0.9));
     }
-    for picture in ["image", "overlay", "crops/0"] {
+    for (picture, wanted) in
+        [("image", Some(width)), ("overlay", Some(width)), ("thumbnail", Some(200.0)), ("crops/0", None)]
+    {
         let redirect = api.send(Method::GET, &format!("/documents/1/pages/1/{picture}")).await;
         assert_eq!(redirect.status(), StatusCode::FOUND, "{picture}");
         let bytes =
             reqwest::get(redirect.headers()["location"].to_str().unwrap()).await.unwrap().bytes().await.unwrap();
         let image = image::load_from_memory(&bytes).unwrap();
-        assert!(picture == "crops/0" || f64::from(image.width()) == width);
+        assert!(wanted.is_none_or(|wanted| f64::from(image.width()) == wanted), "{picture}");
     }
 
     let coco = api.get("/documents/1/export?format=coco").await;

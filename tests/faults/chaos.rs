@@ -174,7 +174,7 @@ async fn nothing_is_lost_or_done_twice() {
     assert!(done * 10 >= count * 9, "{done} of {count} done");
     assert_eq!(app.count("select count(*) from apalis.jobs where status in ('Pending', 'Queued', 'Running')").await, 0);
     let recorded = app
-        .count("select (select count(*) from pages) * 2 + (select count(*) from detections where crop_key is not null)")
+        .count("select (select count(*) from pages) * 3 + (select count(*) from detections where crop_key is not null)")
         .await;
     let results = app.storage.list("results/").await.unwrap().len() as i64;
     assert!(results == recorded || !failed.is_empty(), "{results} objects, {recorded} recorded");

@@ -21,6 +21,12 @@ struct Row {
     crop_key: Option<String>,
 }
 
+async fn picture(app: &TestApp, key: &str) -> image::DynamicImage {
+    let copy = app.folder.path().join(key.rsplit('/').next().unwrap());
+    app.storage.fetch(&ObjectKey::parse(key).unwrap(), &copy, 1 << 30).await.unwrap();
+    image::open(&copy).unwrap()
+}
+
 #[tokio::test]
 async fn rows_and_objects_are_those_of_app_detect() {
     let app = TestApp::new().await;
@@ -46,7 +52,9 @@ async fn rows_and_objects_are_those_of_app_detect() {
         sqlx::query_as("select * from detections order by ordinal").fetch_all(&app.pool).await.unwrap();
     assert_eq!(rows.len(), expected.len());
     assert!(!rows.is_empty());
-    let mut keys = vec![page.4.clone(), page.4.replace("overlay", "page"), "media/handbook.pdf".to_owned()];
+    let thumbnail = page.4.replace("overlay.png", "thumbnail.jpg");
+    let mut keys =
+        vec![page.4.clone(), page.4.replace("overlay", "page"), thumbnail.clone(), "media/handbook.pdf".to_owned()];
     for (i, (row, want)) in rows.iter().zip(expected).enumerate() {
         let close = |got: f32, want: &Value| (f64::from(got) - want.as_f64().unwrap()).abs() < 1e-3;
         assert_eq!((row.ordinal, row.class_id), (i as i32, want["class_id"].as_i64().unwrap() as i32));
@@ -58,16 +66,17 @@ async fn rows_and_objects_are_those_of_app_detect() {
         assert_eq!(row.crop_key.is_some(), row.score >= 0.9);
         keys.extend(row.crop_key.clone());
     }
-    assert!(keys.len() > 2, "no crop to look at");
+    assert!(keys.len() > 4, "no crop to look at");
     keys.sort();
     assert_eq!(app.storage.list("").await.unwrap(), keys);
 
-    // A crop is the region that its row says.
+    // A crop is the region that its row says, and the thumbnail is the whole page.
     let first = &rows[0];
-    let copy = app.folder.path().join("crop.png");
-    app.storage.fetch(&ObjectKey::parse(first.crop_key.clone().unwrap()).unwrap(), &copy, 1 << 30).await.unwrap();
-    let crop = image::open(&copy).unwrap();
+    let crop = picture(&app, first.crop_key.as_deref().unwrap()).await;
     assert_eq!(crop.height(), first.y1_px.ceil() as u32 - first.y0_px as u32);
+    let small = picture(&app, &thumbnail).await;
+    assert_eq!(small.width(), 200);
+    assert_eq!(small.height(), (page.1 as f32 * 200.0 / page.0 as f32).round() as u32);
     let job: (String, Value) =
         sqlx::query_as("select status, last_result from apalis.jobs").fetch_one(&app.pool).await.unwrap();
     assert_eq!(job.0, "Done");
@@ -98,7 +107,7 @@ async fn workers_that_race_for_a_page_record_it_once() {
     let classes = ["text".to_owned()];
     let model = RegisteredModel::register(&app.pool, "m", &"0".repeat(64), &classes).await.unwrap();
     let other = RegisteredModel::register(&app.pool, "m", &"1".repeat(64), &classes).await.unwrap();
-    documents::claim(&app.pool, id, model.id, None).await.unwrap().unwrap();
+    documents::claim(&app.pool, id, model.id, 0.5, None).await.unwrap().unwrap();
     let hold =
         "insert into apalis.workers (id, worker_type, storage_name, layers) values ('1:w', 'documents', 's', 'l');
                 update apalis.jobs set status = 'Running', lock_by = '1:w', lock_at = now()";
@@ -120,6 +129,7 @@ async fn workers_that_race_for_a_page_record_it_once() {
         height_px: 150,
         overlay_key: "o".into(),
         image_key: "i".into(),
+        thumbnail_key: "t".into(),
         render_ms: 1,
         detect_ms: 1,
         detections: vec![detection.clone()],

@@ -67,7 +67,10 @@ function isTyping(element) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-dismiss], [data-copy], [data-open]");
-  if (button?.matches("[data-dismiss]")) button.closest(".notice").remove();
+  if (button?.matches("[data-dismiss]")) {
+    button.closest(".notice").remove();
+    document.getElementById("main").focus();
+  }
   if (button?.matches("[data-copy]")) copy(button);
   if (button?.matches("[data-open]")) openDialog(button.dataset.open);
   for (const menu of document.querySelectorAll("details.menu[open]")) {

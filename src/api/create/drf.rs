@@ -30,7 +30,7 @@ pub(super) fn to_text(body: &impl Serialize, indent: usize) -> serde_json::Resul
 /// An answer in the form that the client asked for.
 pub fn answer(request: &HttpRequest, renderer: Renderer, status: StatusCode, body: &impl Serialize) -> HttpResponse {
     match to_text(body, renderer.indent()) {
-        Ok(text) if renderer == Renderer::Html => respond(renderer, status, page::render(request, status, &text, "")),
+        Ok(text) if renderer == Renderer::Html => respond(renderer, status, page::render(request, status, &text)),
         Ok(text) => respond(renderer, status, text),
         Err(error) => unwritable(&error),
     }

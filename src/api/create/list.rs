@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use actix_web::http::header::RETRY_AFTER;
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::stream;
 
 use super::error::Refused;
@@ -46,6 +46,9 @@ impl Drop for Listing {
 
 pub async fn list(request: &HttpRequest, client: Client, renderer: Renderer, state: web::Data<State>) -> HttpResponse {
     let base = state.url_base(request);
+    if renderer == Renderer::Html {
+        return browsable(request, &state, &base).await;
+    }
     let mut rows = match in_time(ANSWER, documents::list_after(&state.pool, 0, BATCH + 1)).await {
         Ok(rows) => rows,
         Err(error) => return Refused::from(error).answer(request, renderer),
@@ -57,13 +60,6 @@ pub async fn list(request: &HttpRequest, client: Client, renderer: Renderer, sta
         return drf::stream(renderer, stream::empty::<Result<Bytes, sqlx::Error>>());
     }
     rows.truncate(BATCH as usize);
-    if renderer == Renderer::Html {
-        let note = format!("<p>The first {BATCH} documents; <a href=\"?format=json\">as JSON</a> there are all.</p>");
-        return match drf::to_text(&json(&state, &base, &rows), renderer.indent()) {
-            Ok(text) => drf::respond(renderer, StatusCode::OK, page::render(request, StatusCode::OK, &text, &note)),
-            Err(error) => drf::unwritable(&error),
-        };
-    }
     let Some(listing) = state.listings.begin(client) else {
         let text = "Request was throttled. You are being sent this list already.";
         let mut response = drf::detail(request, renderer, StatusCode::TOO_MANY_REQUESTS, text);
@@ -72,6 +68,22 @@ pub async fn list(request: &HttpRequest, client: Client, renderer: Renderer, sta
     };
     let reader = Reader { state, base, renderer, rows, first: true, _listing: listing };
     drf::stream(renderer, stream::try_unfold(Some(reader), Reader::next))
+}
+
+/// A part of the list for people, who go on from there: `?after=` is the last document of the part before.
+async fn browsable(request: &HttpRequest, state: &State, base: &UrlBase) -> HttpResponse {
+    let query = form_urlencoded::parse(request.query_string().as_bytes());
+    let after = query.filter(|(name, _)| name == "after").last().and_then(|(_, id)| id.parse().ok()).unwrap_or(0);
+    let mut rows = match in_time(ANSWER, documents::list_after(&state.pool, after, page::PAGE + 1)).await {
+        Ok(rows) => rows,
+        Err(error) => return Refused::from(error).answer(request, Renderer::Html),
+    };
+    let more = rows.len() as i64 > page::PAGE;
+    rows.truncate(page::PAGE as usize);
+    let documents = rows.iter().map(|row| (row.id, row.title.clone())).collect();
+    let next = rows.last().map(|row| row.id).filter(|_| more);
+    request.extensions_mut().insert(page::Context { documents, next, ..Default::default() });
+    drf::answer(request, Renderer::Html, StatusCode::OK, &json(state, base, &rows))
 }
 
 fn json<'a>(state: &State, base: &UrlBase, rows: &'a [Listed]) -> Vec<DocumentJson<'a>> {

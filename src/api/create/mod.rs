@@ -15,7 +15,7 @@ mod serializer;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, VARY};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Payload};
-use actix_web::{HttpRequest, HttpResponse, Resource};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, Resource};
 use base64::Engine;
 use serde::Serialize;
 
@@ -28,10 +28,10 @@ use self::serializer::validate;
 use super::State;
 use super::auth::{self, Denied};
 use super::client::Client;
-use super::form::Form;
+use super::form::{Form, TitleField};
 use super::receive::{MAX_FIELDS, MultipartBody};
 use super::requester::Requester;
-use crate::documents::{NewDocument, NewFile, Options};
+use crate::documents::{NewDocument, NewFile, Options, Title};
 
 pub const PATH: &str = "/api/create/";
 
@@ -175,6 +175,10 @@ async fn store(
     let _turn = state.turn(request, client).await?;
     let mut form = Form::default();
     let received = state.receive(body, &mut form).await.map_err(Refused::from);
+    if let TitleField::Text(title) = &form.title {
+        let context = page::Context { title: title.chars().take(Title::MAX_CHARS).collect(), ..Default::default() };
+        request.extensions_mut().insert(context);
+    }
     let valid = match received.and_then(|()| validate(&form).map_err(Refused::Fields)) {
         Ok(valid) => valid,
         Err(refused) => {
@@ -185,7 +189,9 @@ async fn store(
     let file = NewFile::Stored { size: valid.upload.size, sha256: Some(valid.upload.sha256.clone()) };
     let (object_key, options) = (valid.key.as_str(), Options::default());
     let new = NewDocument { title: &valid.title, object_key, file: &file, options: &options };
-    state.insert_form(&Requester::new(state, request, client), &mut form, &new).await?;
+    let id = state.insert_form(&Requester::new(state, request, client), &mut form, &new).await?;
+    let documents = vec![(id, valid.title.as_str().to_owned())];
+    request.extensions_mut().insert(page::Context { documents, ..Default::default() });
     let file = state.file_url(&state.url_base(request), valid.key.as_str());
     let body = DocumentJson { title: valid.title.as_str(), file };
     Ok(drf::answer(request, renderer, StatusCode::CREATED, &body))

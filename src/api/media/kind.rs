@@ -3,7 +3,7 @@ use crate::storage::ObjectKey;
 /// Bytes at a file's beginning that tell what it is.
 pub const START: u64 = 16;
 
-/// What a browser may take a file for: what its bytes say, never what a client called it.
+/// What a browser may take a file for: what its bytes or we say, never what a client called it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Pdf,
@@ -20,6 +20,15 @@ impl Kind {
             [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => Self::Image("image/tiff"),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Self::Image("image/webp"),
             [b'B', b'M', ..] => Self::Image("image/bmp"),
+            _ => Self::Other,
+        }
+    }
+
+    /// Of what a worker wrote, whose names are ours.
+    pub fn of_result(key: &ObjectKey) -> Self {
+        match key.as_str().rsplit_once('.') {
+            Some((_, "png")) => Self::Image("image/png"),
+            Some((_, "jpg")) => Self::Image("image/jpeg"),
             _ => Self::Other,
         }
     }
@@ -69,6 +78,20 @@ mod tests {
             (b"", "application/octet-stream"),
         ] {
             assert_eq!(Kind::of(start).content_type(), wanted, "{start:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_ours_tell_what_results_are() {
+        for (name, wanted) in [
+            ("page.png", "image/png"),
+            ("crops/0-table.png", "image/png"),
+            ("thumbnail.jpg", "image/jpeg"),
+            ("page.svg", "application/octet-stream"),
+            ("png", "application/octet-stream"),
+        ] {
+            let key = ObjectKey::parse(format!("results/1/m/page-1/{name}")).unwrap();
+            assert_eq!(Kind::of_result(&key).content_type(), wanted, "{name}");
         }
     }
 }

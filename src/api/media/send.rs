@@ -86,7 +86,7 @@ fn answer(status: StatusCode, etag: Option<&str>) -> actix_web::HttpResponseBuil
 /// Results are what our workers wrote; anything else may be whatever a client sent.
 async fn kind(state: &State, key: &ObjectKey, head: &ObjectHead) -> std::result::Result<Kind, StorageError> {
     if key.as_str().starts_with("results/") {
-        return Ok(Kind::Image("image/png"));
+        return Ok(Kind::of_result(key));
     }
     if head.size == 0 {
         return Ok(Kind::Other);

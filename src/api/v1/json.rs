@@ -167,6 +167,7 @@ pub struct Page {
 struct PageLinks {
     detections: String,
     image: Option<String>,
+    thumbnail: Option<String>,
     overlay: String,
 }
 
@@ -183,6 +184,7 @@ impl Page {
             links: PageLinks {
                 detections: link("detections"),
                 image: row.image_key.is_some().then(|| link("image")),
+                thumbnail: row.thumbnail_key.is_some().then(|| link("thumbnail")),
                 overlay: link("overlay"),
             },
         }

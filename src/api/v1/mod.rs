@@ -57,6 +57,7 @@ pub fn configure(config: &mut ServiceConfig) {
             .service(resource("/documents/{id}/pages/{number}", [get(results::page)]))
             .service(resource("/documents/{id}/pages/{number}/detections", [get(results::detections)]))
             .service(resource("/documents/{id}/pages/{number}/image", [get(results::image)]))
+            .service(resource("/documents/{id}/pages/{number}/thumbnail", [get(results::thumbnail)]))
             .service(resource("/documents/{id}/pages/{number}/overlay", [get(results::overlay)]))
             .service(resource("/documents/{id}/pages/{number}/crops/{ordinal}", [get(results::crop)]))
             .service(resource("/uploads", [post(uploads::create)]))

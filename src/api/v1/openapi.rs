@@ -20,7 +20,7 @@ const PATH: &str = "/api/v1/openapi.json";
     paths(
         create::create, read::list, read::get, change::delete, change::cancel, change::retry, change::reprocess,
         events::stream, results::deliveries, uploads::create, results::file, export::export, results::pages,
-        results::page, results::detections, results::image, results::overlay, results::crop, system::models,
+        results::page, results::detections, results::image, results::thumbnail, results::overlay, results::crop, system::models,
         system::queue,
     ),
     components(schemas(export::Format, document_request::DocumentForm, document_request::DocumentRequest, document_request::ReprocessRequest, problem::Body)),
@@ -62,7 +62,13 @@ fn description() -> Value {
             &mut api["paths"][format!("/api/v1/documents/{{id}}/{path}")]["get"]["responses"]["200"]["content"];
         content.as_object_mut().into_iter().flat_map(|c| c.values_mut()).for_each(|kind| *kind = json!({}));
     }
-    for path in ["file", "pages/{number}/image", "pages/{number}/overlay", "pages/{number}/crops/{ordinal}"] {
+    for path in [
+        "file",
+        "pages/{number}/image",
+        "pages/{number}/thumbnail",
+        "pages/{number}/overlay",
+        "pages/{number}/crops/{ordinal}",
+    ] {
         let responses = &mut api["paths"][format!("/api/v1/documents/{{id}}/{path}")]["get"]["responses"];
         let content = responses["200"]["content"].as_object_mut();
         content.into_iter().flat_map(|c| c.values_mut()).for_each(|kind| *kind = json!({}));

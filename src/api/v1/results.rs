@@ -104,6 +104,21 @@ pub async fn image(request: HttpRequest, state: web::Data<State>) -> Result<Http
     media::give(&state, &request, &page.image_key.ok_or_else(missing)?).await
 }
 
+/// The page at most 200 pixels wide and 400 high, a JPEG
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/pages/{number}/thumbnail", tag = "results", operation_id = "get_page_thumbnail",
+    params(("id" = i64, Path, minimum = 1), ("number" = i32, Path, minimum = 1)),
+    responses(
+        (status = 200, description = "The picture, with MEDIA=proxy", body = String, content_type = "image/jpeg"),
+        (status = 302, description = "To its URL in the bucket; with MEDIA=presigned it is good for a quarter of an hour", headers(("Location" = String))),
+    )
+)]
+pub async fn thumbnail(request: HttpRequest, state: web::Data<State>) -> Result<HttpResponse> {
+    let (_, page) = finished_page(&state, &request).await?;
+    let missing = || Problem::new(Code::NotFound, "This page was processed before thumbnails were made.");
+    media::give(&state, &request, &page.thumbnail_key.ok_or_else(missing)?).await
+}
+
 /// The page with its regions drawn, a PNG
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}/pages/{number}/overlay", tag = "results", operation_id = "get_page_overlay",

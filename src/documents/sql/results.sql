@@ -4,25 +4,34 @@
 create or replace view shown_results as
 select id as document_id, coalesce(shown_run, pages_run) as run,
     case when shown_run is null then model_id else shown_model_id end as model_id,
-    coalesce(shown_complete, status = 'done') as complete
+    coalesce(shown_complete, status = 'done') as complete,
+    case when shown_run is null then pages_score_threshold else shown_score_threshold end as score_threshold
 from documents;
 
--- Forgets all pages of a document but those of two runs and models; their objects are garbage.
-create or replace function drop_results(document bigint, run_a integer, model_a bigint, run_b integer, model_b bigint) returns void
-language plpgsql as $$
+-- Which pages' objects readers may get: those of the results, and those of the results before them, for comparing.
+create or replace view readable_results as
+select document_id, run, model_id from shown_results
+union all
+select id, earlier_run, earlier_model_id from documents where earlier_run is not null;
+
+-- That of the time before an earlier run was kept.
+drop function if exists drop_results(bigint, integer, bigint, integer, bigint);
+
+-- Forgets all pages of a document but those of some runs, each of a model; their objects are garbage.
+create or replace function drop_results(document bigint, kept_runs integer[], kept_models bigint[]) returns void language plpgsql as $$
 begin
     with gone as (
-        delete from pages
-        where document_id = document and (run, model_id) is distinct from (run_a, model_a)
-            and (run, model_id) is distinct from (run_b, model_b)
+        delete from pages p
+        where document_id = document
+            and not exists (select 1 from unnest(kept_runs, kept_models) k (run, model_id) where (k.run, k.model_id) = (p.run, p.model_id))
         returning overlay_key
     )
     insert into garbage (prefix)
     select distinct regexp_replace(overlay_key, '/page-[0-9]+/[^/]*$', '/') from gone
     on conflict do nothing;
-    delete from failed_pages
-    where document_id = document and (run, model_id) is distinct from (run_a, model_a)
-        and (run, model_id) is distinct from (run_b, model_b);
+    delete from failed_pages f
+    where document_id = document
+        and not exists (select 1 from unnest(kept_runs, kept_models) k (run, model_id) where (k.run, k.model_id) = (f.run, f.model_id));
 end $$;
 
 -- Whether a worker may record a page; null if so. It has the job, locked before the document as the triggers on jobs do, and nobody
@@ -45,12 +54,19 @@ begin
     return case when wanted then null else 'unwanted' end;
 end $$;
 
+-- Without thumbnails; older workers, which may run beside newer ones, call the one below.
+drop function if exists save_page(
+    text, text, bigint, bigint, integer, integer, real[], integer[], text, text, integer, integer,
+    integer[], text[], real[], real[], real[], jsonb[], text[]
+);
+
 -- Writes a page with its detections and counts it. Boxes are four numbers each, of all detections in a row. One statement, so that no host
 -- can vanish in the middle of it.
 create or replace function save_page(
     job_id text, worker text, document bigint, model bigint, of_run integer, page integer,
     points real[], pixels integer[], overlay_object text, image_object text, rendered_ms integer, detected_ms integer,
-    class_ids integer[], labels text[], scores real[], boxes_pt real[], boxes_px real[], masks jsonb[], crops text[]
+    class_ids integer[], labels text[], scores real[], boxes_pt real[], boxes_px real[], masks jsonb[], crops text[],
+    thumbnail_object text default null
 ) returns text language plpgsql as $$
 declare
     why text := why_not_save(job_id, worker, document, model, of_run, page);
@@ -59,8 +75,10 @@ begin
     if why is not null then
         return why;
     end if;
-    insert into pages (document_id, run, model_id, number, width_pt, height_pt, width_px, height_px, overlay_key, image_key, render_ms, detect_ms)
-    values (document, of_run, model, page, points[1], points[2], pixels[1], pixels[2], overlay_object, image_object, rendered_ms, detected_ms)
+    insert into pages (document_id, run, model_id, number, width_pt, height_pt, width_px, height_px, overlay_key, image_key, thumbnail_key,
+        render_ms, detect_ms)
+    values (document, of_run, model, page, points[1], points[2], pixels[1], pixels[2], overlay_object, image_object, thumbnail_object,
+        rendered_ms, detected_ms)
     returning id into page_id;
     insert into detections (page_id, ordinal, class_id, label, score, x0_pt, y0_pt, x1_pt, y1_pt, x0_px, y0_px, x1_px, y1_px, mask_rle, crop_key)
     select page_id, n - 1, c, l, s, boxes_pt[4 * n - 3], boxes_pt[4 * n - 2], boxes_pt[4 * n - 1], boxes_pt[4 * n],
@@ -85,8 +103,8 @@ begin
     return 'now';
 end $$;
 
--- Ends a document once all its pages are there: what readers saw meanwhile gives way in the same transaction. One of which every page has
--- failed has failed. `pending` counts too: a worker that was given up for dead may have released the document while another was at it.
+-- Ends a document once all its pages are there: what readers saw meanwhile gives way in the same transaction, and is kept as the earlier run
+-- in place of the one before. One of which every page has failed has failed, and changes nothing of that. `pending` counts too: a worker that was given up for dead may have released the document while another was at it.
 create or replace function finish_document(document bigint, model bigint, of_run integer) returns void language plpgsql as $$
 declare
     failure failed_pages;
@@ -99,15 +117,18 @@ begin
     end if;
     select * into failure from failed_pages where document_id = document and run = of_run and model_id = model order by number limit 1;
     update documents
-    set status = case when pages_failed = page_count then 'failed'::document_status else 'done' end,
-        error = case when pages_failed = page_count then failure.error end,
-        error_code = case when pages_failed = page_count then failure.error_code end,
-        finished_at = now(),
-        shown_run = case when pages_failed = page_count then shown_run end,
-        shown_model_id = case when pages_failed = page_count then shown_model_id end,
-        shown_complete = case when pages_failed = page_count then shown_complete end
-    where id = document;
-    perform drop_results(document, of_run, model, d.shown_run, d.shown_model_id) from documents d where d.id = document;
+    set status = 'failed', error = failure.error, error_code = failure.error_code, finished_at = now()
+    where id = document and pages_failed = page_count;
+    if not found then
+        update documents
+        set status = 'done', finished_at = now(),
+            earlier_run = coalesce(shown_run, earlier_run), earlier_model_id = coalesce(shown_model_id, earlier_model_id),
+            earlier_score_threshold = case when shown_run is null then earlier_score_threshold else shown_score_threshold end,
+            shown_run = null, shown_model_id = null, shown_complete = null, shown_score_threshold = null
+        where id = document;
+    end if;
+    perform drop_results(document, array[of_run, d.shown_run, d.earlier_run], array[model, d.shown_model_id, d.earlier_model_id])
+    from documents d where d.id = document;
 end $$;
 
 -- Setting a finished document back to 'pending', with plain SQL too, queues it again. It goes on with its pages, trying the failed ones again;
@@ -130,9 +151,11 @@ begin
             new.shown_run := old.pages_run;
             new.shown_model_id := old.model_id;
             new.shown_complete := old.status = 'done';
+            new.shown_score_threshold := old.pages_score_threshold;
         end if;
+        new.pages_score_threshold := null;
         -- What an earlier run has left that came to no end.
-        perform drop_results(old.id, new.shown_run, new.shown_model_id, null, null);
+        perform drop_results(old.id, array[new.shown_run, new.earlier_run], array[new.shown_model_id, new.earlier_model_id]);
     else
         delete from failed_pages where document_id = old.id and run = old.pages_run;
         new.pages_done := old.pages_done - old.pages_failed;

@@ -42,7 +42,7 @@ select w.id, w.host, w.pid, w.model, w.started_at,
     now() - w.seen_at as silent_for,
     (select count(*) from apalis.jobs j
      where j.lock_by is not null and j.status in ('Queued', 'Running') and worker_process_of(j.lock_by) = w.id) as jobs,
-    w.ended_at
+    w.ended_at, w.memory_mb
 from worker_processes w;
 
 create or replace view queue_jobs as

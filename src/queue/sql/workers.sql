@@ -14,10 +14,11 @@ exception when lock_not_available then
 end $$;
 
 -- A worker process says that it lives, and which apalis workers it has; jobs of others of its name go back to the queue. False if it has
--- been given up.
-create or replace function say_word(process integer, has text[]) returns boolean language plpgsql set lock_timeout = '2s' as $$
+-- been given up. Its memory is for people; workers of an earlier version do not tell it.
+drop function if exists say_word(integer, text[]);
+create or replace function say_word(process integer, has text[], memory integer default null) returns boolean language plpgsql set lock_timeout = '2s' as $$
 begin
-    update worker_processes set seen_at = now(), workers = has where id = process and ended_at is null;
+    update worker_processes set seen_at = now(), workers = has, memory_mb = coalesce(memory, memory_mb) where id = process and ended_at is null;
     if not found then
         return false;
     end if;
