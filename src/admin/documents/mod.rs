@@ -9,6 +9,7 @@ mod numbers;
 mod options;
 mod outcome;
 mod show;
+mod upload;
 mod viewer;
 mod words;
 
@@ -22,6 +23,7 @@ const MOST_AT_ONCE: usize = 200;
 
 pub fn configure(config: &mut ServiceConfig) {
     config
+        .service(web::resource("/upload/").route(web::get().to(upload::show)).route(web::post().to(upload::receive)))
         .service(web::resource("/documents/").route(web::get().to(list::show)))
         .service(web::resource("/documents/bulk/").route(web::post().to(bulk::change)))
         .service(web::resource("/documents/events/").route(web::get().to(events::stream)))

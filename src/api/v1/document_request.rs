@@ -118,6 +118,12 @@ pub struct DocumentRequest {
 }
 
 impl DocumentRequest {
+    pub fn at(url: String, title: Option<String>, processing: ReprocessRequest) -> Self {
+        let ReprocessRequest { pages, score_threshold, crop_min_score, priority, model } = processing;
+        let (upload, callback_url) = (None, None);
+        Self { url: Some(url), upload, title, pages, score_threshold, crop_min_score, priority, model, callback_url }
+    }
+
     /// Checks everything but the file's source and the title.
     pub async fn options(&self, state: &State) -> Result<Options> {
         let processing = ReprocessRequest {
@@ -154,7 +160,7 @@ async fn options(state: &State, processing: ReprocessRequest, callback_url: Opti
 }
 
 /// What is to be different when a document is processed again.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReprocessRequest {
     /// Pages to process, such as `1-3,5`; `1-999999999` for all of them.
