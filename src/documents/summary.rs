@@ -11,6 +11,8 @@ pub const MOST_REGIONS: i64 = 20_000;
 #[derive(Debug)]
 pub struct Summary {
     pub document_id: i64,
+    /// Of the first page that is done.
+    pub thumbnail_key: Option<String>,
     /// On all pages; more than [`MOST_REGIONS`] are not counted.
     pub regions: i64,
 }
@@ -19,6 +21,8 @@ pub async fn summaries(pool: &PgPool, documents: &[i64]) -> sqlx::Result<Vec<Sum
     sqlx::query_as!(
         Summary,
         r#"select s.document_id as "document_id!",
+               (select p.thumbnail_key from pages p
+                where p.document_id = s.document_id and p.run = s.run and p.model_id = s.model_id order by p.number limit 1) as thumbnail_key,
                (select count(*) from (
                    select 1 from pages p join detections x on x.page_id = p.id
                    where p.document_id = s.document_id and p.run = s.run and p.model_id = s.model_id limit $2::bigint + 1

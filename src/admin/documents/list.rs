@@ -7,6 +7,7 @@ use askama::Template;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::viewer::object_url;
 use super::words::{self, status_label};
 use crate::admin::assets::filters;
 use crate::admin::error::{Error, Result};
@@ -132,13 +133,15 @@ fn statuses(chosen: Option<Status>) -> Vec<Choice> {
 
 impl Row {
     fn new(summary: Option<Summary>, row: DocumentRow) -> Self {
-        let regions = summary.filter(|_| row.pages_done > 0 || row.shown_run.is_some()).map(|summary| summary.regions);
+        let (thumbnail, regions) = summary.map(|summary| (summary.thumbnail_key, summary.regions)).unzip();
+        let (thumbnail, regions) =
+            (thumbnail.flatten(), regions.filter(|_| row.pages_done > 0 || row.shown_run.is_some()));
         Self {
             id: row.id,
             status: row.status.name(),
             status_label: status_label(row.status),
             is_live: !row.status.is_final(),
-            thumbnail: String::new(),
+            thumbnail: thumbnail.as_deref().map(object_url).unwrap_or_default(),
             pages_done: row.pages_done,
             page_count: row.page_count.unwrap_or(0),
             progress: words::pages_done(&row),

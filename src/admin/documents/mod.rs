@@ -3,8 +3,10 @@
 mod about;
 mod bulk;
 mod change;
+mod compare;
 mod events;
 mod list;
+mod matching;
 mod numbers;
 mod options;
 mod outcome;
@@ -28,6 +30,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(web::resource("/documents/bulk/").route(web::post().to(bulk::change)))
         .service(web::resource("/documents/events/").route(web::get().to(events::stream)))
         .service(web::resource("/documents/{id}/").route(web::get().to(show::show)))
+        .service(web::resource("/documents/{id}/compare/").route(web::get().to(compare::show)))
         .service(web::resource("/documents/{id}/delete/").route(web::post().to(change::delete)))
         .service(web::resource("/documents/{id}/{change}/").route(web::post().to(change::change)));
 }

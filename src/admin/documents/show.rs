@@ -71,6 +71,10 @@ pub async fn show(request: HttpRequest, _: Visitor, state: web::Data<State>) -> 
     let viewer = viewer(&state, &row, &pages, &failed, query(&request).text("page").parse().ok()).await?;
     let attempts = about::attempts(queue::attempts(pool, id).await?);
     let models = model_choices(pool, row.wanted_model.as_deref()).await?;
+    let compare_url = match documents::earlier_run(pool, id).await? {
+        Some(_) if viewer.has_pages => format!("/admin/documents/{id}/compare/?page={}", viewer.number),
+        _ => String::new(),
+    };
     let (standing, position) = place(&state, &row).await?;
     page::show(&DocumentPage {
         page: Page::new(&request, "documents", row.title.clone()),
@@ -78,7 +82,7 @@ pub async fn show(request: HttpRequest, _: Visitor, state: web::Data<State>) -> 
         models,
         facts: about::facts(&row),
         downloads: about::downloads(&row, !pages.is_empty()),
-        compare_url: String::new(),
+        compare_url,
         has_attempts: !attempts.is_empty(),
         attempts,
         has_failed_pages: !failed.is_empty(),

@@ -118,6 +118,7 @@ impl Viewer {
             page_count: all.len() as i64,
             pages: marks(&all, pages, failed),
             numbers: numbers::ranges(&all),
+            thumbnails: thumbnails(pages),
             prev_url: url(place.checked_sub(1)),
             next_url: url(Some(place + 1)),
             state,
@@ -155,6 +156,15 @@ pub fn regions_text(count: usize) -> String {
         1 => "1 region".into(),
         more => format!("{more} regions"),
     }
+}
+
+/// The addresses of all thumbnails, with `{n}` for the page's number; their keys differ in nothing else.
+fn thumbnails(pages: &[PageRow]) -> String {
+    let url = |page: &PageRow| {
+        let url = object_url(page.thumbnail_key.as_ref()?);
+        Some(url.replace(&format!("/page-{}/", page.number), "/page-{n}/"))
+    };
+    pages.iter().find_map(url).unwrap_or_default()
 }
 
 /// Of each page the number of its regions, `f` if it failed, nothing if it is not done.
