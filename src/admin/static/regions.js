@@ -109,7 +109,8 @@ export function showCrop(shown, ordinal = selected) {
   const [name, percent, size] = [".region-name", ".num", ".region-size"].map((s) => item.querySelector(s).textContent);
   const url = item.dataset.crop;
   dialog.querySelector("h2").textContent = `${name}, ${percent}`;
-  dialog.querySelector("[data-crop-text]").textContent = url ? size : `${size}. It was not cut out: its score is below that for crops.`;
+  const why = url ? "" : ". It was not cut out: its score is below that for crops.";
+  dialog.querySelector("[data-crop-text]").textContent = `${size}${why}`;
   const [image, link] = [dialog.querySelector("img"), dialog.querySelector("[data-crop-link]")];
   image.hidden = link.hidden = !url;
   if (url) {

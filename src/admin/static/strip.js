@@ -18,6 +18,7 @@ export class Strip {
     this.frame = viewer.querySelector("[data-strip]");
     this.track = this.frame.querySelector("ol");
     this.items = new Map();
+    this.states = [];
     this.wanted = 0;
     this.read(viewer);
     this.frame.addEventListener("scroll", () => this.schedule(), { passive: true });
@@ -30,26 +31,40 @@ export class Strip {
   /** Takes over what the server says about the pages; `data-pages` has regions, "f" for failed or "" for each. */
   read(viewer) {
     const { pages, numbers, thumbnails } = viewer.dataset;
-    this.numbers = numbersOf(numbers);
-    this.states = pages.split(",");
-    this.template = thumbnails;
-    for (const item of this.items.values()) item.remove();
-    this.items.clear();
+    const states = pages.split(",");
+    const all = numbers !== this.ranges || thumbnails !== this.template;
+    const focused = Number(document.activeElement?.closest(".strip a")?.dataset.number);
+    for (const [index, item] of this.items) {
+      // What has not changed stays, and its picture does not flicker.
+      if (!all && states[index] === this.states[index]) continue;
+      item.remove();
+      this.items.delete(index);
+    }
+    Object.assign(this, { states, ranges: numbers, template: thumbnails, numbers: numbersOf(numbers) });
     this.layOut();
+    if (focused) this.items.get(this.numbers.indexOf(focused))?.firstElementChild.focus({ preventScroll: true });
   }
 
   layOut() {
-    this.across = matchMedia("(max-width: 64rem)").matches;
+    const across = matchMedia("(max-width: 64rem)").matches;
     // One is made to see how large they are.
     const probe = this.items.values().next().value ?? this.add(0);
-    const size = this.across ? probe.offsetWidth : probe.offsetHeight;
+    const size = across ? probe.offsetWidth : probe.offsetHeight;
     if (!size) return;
-    this.size = size;
+    const turned = size !== this.size || across !== this.across;
+    Object.assign(this, { size, across });
     const length = `${size * this.numbers.length}px`;
-    Object.assign(this.track.style, this.across ? { width: length, height: "" } : { height: length, width: "" });
+    Object.assign(this.track.style, across ? { width: length, height: "" } : { height: length, width: "" });
     for (const [index, item] of this.items) this.place(item, index);
-    this.show(this.number, false);
+    // A person who looks at other pages in the strip stays there.
+    if (turned) this.show(this.number, false);
     this.render();
+  }
+
+  /** What of the strip is in sight: where it starts and how long it is. */
+  sight() {
+    const { scrollLeft, scrollTop, clientWidth, clientHeight } = this.frame;
+    return this.across ? [scrollLeft, clientWidth] : [scrollTop, clientHeight];
   }
 
   place(item, index) {
@@ -66,7 +81,7 @@ export class Strip {
 
   render() {
     if (!this.size) return;
-    const [start, length] = this.across ? [this.frame.scrollLeft, this.frame.clientWidth] : [this.frame.scrollTop, this.frame.clientHeight];
+    const [start, length] = this.sight();
     const first = Math.max(0, Math.floor(start / this.size) - AHEAD);
     const last = Math.min(this.numbers.length - 1, Math.ceil((start + length) / this.size) + AHEAD);
     // The shown page stays wherever it is: Tab leads to it.
@@ -120,7 +135,7 @@ export class Strip {
     for (const item of this.items.values()) this.mark(item.firstElementChild);
     const index = this.numbers.indexOf(number);
     if (index < 0 || !this.size) return;
-    const [start, length] = this.across ? [this.frame.scrollLeft, this.frame.clientWidth] : [this.frame.scrollTop, this.frame.clientHeight];
+    const [start, length] = this.sight();
     const at = index * this.size;
     this.render();
     if (at >= start && at + this.size <= start + length) return;

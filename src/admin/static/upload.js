@@ -74,8 +74,8 @@ class Upload {
 
   /** Takes its turn, unless it is known that the server will refuse it. */
   enqueue() {
-    const most = Number(form.dataset.maxBytes);
-    if (this.file?.size > most) this.show("refused", "", `The file is larger than ${form.dataset.maxSize}, the most that the server takes.`);
+    const { maxBytes, maxSize } = form.dataset;
+    if (this.file?.size > Number(maxBytes)) this.show("refused", "", `The file is larger than ${maxSize}, the most that the server takes.`);
     else if (this.file?.size === 0) this.show("refused", "", "The file is empty.");
     else {
       this.show("queued");
@@ -144,7 +144,8 @@ class Upload {
       processing: count ? `${done} of ${pages}` : "The file is opened",
       done: failed ? `${pages}, ${failed} of them failed` : pages,
     }[status];
-    this.show(status, text ?? "", status === "failed" ? (error ?? "It could not be processed; its page says why.") : "");
+    const why = error ?? "It could not be processed; its page says why.";
+    this.show(status, text ?? "", status === "failed" ? why : "");
   }
 
   again() {

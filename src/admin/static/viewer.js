@@ -45,7 +45,8 @@ function put(page) {
 function restoreFocus(old) {
   if (!old) return;
   const same = old.id && document.getElementById(old.id);
-  const target = same || shown().querySelector(old.closest(".panel") ? ".region-list a[tabindex='0']" : ".stage") || shown().querySelector("a, input");
+  const near = old.closest(".panel") ? ".region-list a[tabindex='0']" : ".stage";
+  const target = same || shown().querySelector(near) || shown().querySelector("a, input");
   target?.focus({ preventScroll: true });
 }
 
@@ -165,8 +166,10 @@ async function refresh() {
   if (!document.querySelector("#actions details[open], #actions :focus")) swap("actions", page);
   if (fresh) {
     const other = page.getElementById("shown");
-    const changed = other.dataset.state !== shown().dataset.state || fresh.dataset.thumbnails !== viewer.dataset.thumbnails;
-    if (fresh.dataset.pages !== viewer.dataset.pages || fresh.dataset.numbers !== viewer.dataset.numbers) {
+    // Other thumbnails are those of another run.
+    const replaced = fresh.dataset.thumbnails !== viewer.dataset.thumbnails;
+    const changed = replaced || other.dataset.state !== shown().dataset.state;
+    if (replaced || fresh.dataset.pages !== viewer.dataset.pages || fresh.dataset.numbers !== viewer.dataset.numbers) {
       Object.assign(viewer.dataset, { ...fresh.dataset });
       strip.read(viewer);
     }
