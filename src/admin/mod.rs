@@ -7,6 +7,7 @@ mod charts;
 mod confirm;
 mod documents;
 mod error;
+mod error_page;
 mod fields;
 mod format;
 mod home;
@@ -31,12 +32,12 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(web::resource("/robots.txt").route(web::get().to(assets::robots)))
         .service(
             web::resource("/")
-                .wrap(from_fn(error::render))
+                .wrap(from_fn(error_page::render))
                 .route(web::route().guard(actix_web::guard::Any(Get()).or(Head())).to(home::show)),
         )
         .service(
             web::scope("/admin")
-                .wrap(from_fn(error::render))
+                .wrap(from_fn(error_page::render))
                 .service(
                     web::resource("/login/").route(web::get().to(login::show)).route(web::post().to(login::log_in)),
                 )
@@ -68,7 +69,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(web::resource("/settings/").route(web::get().to(settings::show)))
                 .route("/", web::get().to(home::admin))
                 .route("", web::get().to(home::admin))
-                .default_service(web::to(error::nothing)),
+                .default_service(web::to(error_page::nothing)),
         )
-        .default_service(web::to(error::anywhere_else));
+        .default_service(web::to(error_page::anywhere_else));
 }

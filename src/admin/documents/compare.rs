@@ -3,9 +3,10 @@
 use actix_web::{HttpRequest, web};
 use askama::Template;
 
+use super::document_id;
 use super::matching::{Kind, Outline, Pair, pairs};
-use super::viewer::{image_url, percent, pixels, regions_text};
-use super::{document_id, numbers};
+use super::numbers::{self, Place};
+use super::viewer::{Frame, image_url, percent, regions_text};
 use crate::admin::assets::filters;
 use crate::admin::error::{Error, Result};
 use crate::admin::fields::query;
@@ -64,6 +65,9 @@ struct Region {
     y: String,
     w: String,
     h: String,
+    label_x: String,
+    label_y: String,
+    label_anchor: &'static str,
     state: &'static str,
     detail: String,
     /// The same for both regions of a pair.
@@ -85,36 +89,34 @@ const KINDS: [(&str, &str, &str); 5] = [
 pub async fn show(request: HttpRequest, _: Visitor, state: web::Data<State>) -> Result {
     let id = document_id(&request)?;
     let row = documents::get(&state.pool, id).await?.ok_or(Error::NoDocument(id))?;
-    let (earlier, shown) =
-        tokio::try_join!(documents::earlier_run(&state.pool, id), documents::shown_run(&state.pool, id))?;
-    let (earlier, shown) = earlier.zip(shown).ok_or_else(|| {
-        Error::BadRequest("There is no earlier run to compare with; reprocess the document to have two.".into())
-    })?;
+    let earlier = documents::earlier_run(&state.pool, id).await?.ok_or_else(nothing)?;
+    let shown = documents::shown_run(&state.pool, id).await?.ok_or_else(nothing)?;
     let pages = documents::pages(&state.pool, id, None).await?;
     let failed = documents::failed_pages(&state.pool, id).await?;
     let all = numbers::processed(&row, &pages, &failed);
-    let wanted = query(&request).text("page").parse().ok().or(all.first().copied());
-    let place = numbers::place(&all, wanted.unwrap_or(1));
-    let number = all.get(place).copied().unwrap_or(1);
-    let sides = [side(&state, id, earlier, number).await?, side(&state, id, shown, number).await?];
-    let url = |place: Option<usize>| {
-        let number = place.and_then(|place| all.get(place));
+    let place = numbers::place(&all, query(&request).text("page").parse().ok()).ok_or_else(nothing)?;
+    let Place { number, position, count, previous, next } = place;
+    let runs = runs([side(&state, id, earlier, number).await?, side(&state, id, shown, number).await?]);
+    let url = |number: Option<i32>| {
         number.map(|number| format!("/admin/documents/{id}/compare/?page={number}")).unwrap_or_default()
     };
-    let runs = runs(sides);
     page::show(&ComparePage {
         page: Page::new(&request, "documents", format!("Compare runs of {}", row.title)),
         number: number.into(),
-        position: place as i64 + 1,
-        page_count: all.len() as i64,
-        prev_url: url(place.checked_sub(1)),
-        next_url: url(Some(place + 1)),
+        position,
+        page_count: count,
+        prev_url: url(previous),
+        next_url: url(next),
         document_url: format!("/admin/documents/{id}/?page={number}"),
         summary: summary(&kinds(&runs)),
         kinds: kinds(&runs),
         runs,
         document: Document { id, title: row.title },
     })
+}
+
+fn nothing() -> Error {
+    Error::BadRequest("There is no earlier run to compare with; reprocess the document to have two.".into())
 }
 
 async fn side(state: &State, document: i64, run: documents::Run, number: i32) -> sqlx::Result<Side> {
@@ -127,16 +129,17 @@ async fn side(state: &State, document: i64, run: documents::Run, number: i32) ->
 }
 
 /// The earlier one and the shown one.
-fn runs([(earlier, earlier_page, before), (shown, shown_page, after)]: [Side; 2]) -> [Run; 2] {
-    let pairs = pairs(&outlines(&before), &outlines(&after));
-    let of_earlier =
-        regions(&before, &after, "gone", |i| pairs.iter().find(|pair| pair.earlier == i).map(|p| (p, p.shown)));
-    let of_shown =
-        regions(&after, &before, "new", |i| pairs.iter().find(|pair| pair.shown == i).map(|p| (p, p.earlier)));
-    [
-        Run::new("earlier", "earlier run", earlier, earlier_page, of_earlier),
-        Run::new("shown", "shown run", shown, shown_page, of_shown),
-    ]
+fn runs([earlier, shown]: [Side; 2]) -> [Run; 2] {
+    let pairs = pairs(&outlines(&earlier.2), &outlines(&shown.2));
+    let of_earlier = |i| pairs.iter().find(|pair| pair.earlier == i).map(|pair| (pair, pair.shown));
+    let of_shown = |i| pairs.iter().find(|pair| pair.shown == i).map(|pair| (pair, pair.earlier));
+    let before = regions(&earlier, &shown.2, "gone", of_earlier);
+    let after = regions(&shown, &earlier.2, "new", of_shown);
+    [Run::new("earlier", "earlier run", earlier, before), Run::new("shown", "shown run", shown, after)]
+}
+
+fn font_size(width: i32) -> i32 {
+    (width / 56).max(11)
 }
 
 fn outlines(found: &[FoundRow]) -> Vec<Outline<'_>> {
@@ -146,11 +149,12 @@ fn outlines(found: &[FoundRow]) -> Vec<Outline<'_>> {
 
 /// One side's regions; `partner` gives the pair that one is in, and its place among the others.
 fn regions<'a>(
-    own: &[FoundRow],
+    (_, page, own): &Side,
     others: &[FoundRow],
     alone: &'static str,
     partner: impl Fn(usize) -> Option<(&'a Pair, usize)>,
 ) -> Vec<Region> {
+    let width = page.as_ref().map_or(1, |page| page.width_px);
     let region = |(i, row): (usize, &FoundRow)| {
         let (state, detail, pair) = match partner(i) {
             None => (alone, String::new(), format!("{alone}-{}", row.ordinal)),
@@ -166,14 +170,18 @@ fn regions<'a>(
                 }
             }
         };
+        let Frame { x, y, w, h, label_x, label_y, label_anchor } = Frame::new(row, width, font_size(width));
         Region {
             ordinal: row.ordinal,
             label: row.label.clone(),
             percent: percent(row.score),
-            x: pixels(row.x0_px),
-            y: pixels(row.y0_px),
-            w: pixels(row.x1_px - row.x0_px),
-            h: pixels(row.y1_px - row.y0_px),
+            x,
+            y,
+            w,
+            h,
+            label_x,
+            label_y,
+            label_anchor,
             state,
             detail,
             pair,
@@ -183,13 +191,7 @@ fn regions<'a>(
 }
 
 impl Run {
-    fn new(
-        key: &'static str,
-        name: &'static str,
-        run: documents::Run,
-        page: Option<PageRow>,
-        regions: Vec<Region>,
-    ) -> Self {
+    fn new(key: &'static str, name: &'static str, (run, page, _): Side, regions: Vec<Region>) -> Self {
         let (width, height) = page.as_ref().map_or((1, 1), |page| (page.width_px, page.height_px));
         Self {
             key,
@@ -201,7 +203,7 @@ impl Run {
             image_url: page.as_ref().map(image_url).unwrap_or_default(),
             width,
             height,
-            font_size: (width / 56).max(11),
+            font_size: font_size(width),
             regions,
         }
     }

@@ -32,9 +32,28 @@ pub fn ranges(numbers: &[i32]) -> String {
     runs.map(text).collect::<Vec<_>>().join(",")
 }
 
-/// The place of a page in the list, or of the one after it, or of the last.
-pub fn place(numbers: &[i32], wanted: i32) -> usize {
-    numbers.partition_point(|&number| number < wanted).min(numbers.len().saturating_sub(1))
+/// A page among those that are processed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place {
+    pub number: i32,
+    /// From 1.
+    pub position: i64,
+    pub count: i64,
+    pub previous: Option<i32>,
+    pub next: Option<i32>,
+}
+
+/// Where a page stands, or else the one after it, or the last; the first if none is wanted. `None` if there are no pages.
+pub fn place(numbers: &[i32], wanted: Option<i32>) -> Option<Place> {
+    let last = numbers.len().checked_sub(1)?;
+    let at = wanted.map_or(0, |wanted| numbers.partition_point(|&number| number < wanted).min(last));
+    Some(Place {
+        number: numbers[at],
+        position: at as i64 + 1,
+        count: numbers.len() as i64,
+        previous: at.checked_sub(1).map(|at| numbers[at]),
+        next: numbers.get(at + 1).copied(),
+    })
 }
 
 #[cfg(test)]
@@ -47,6 +66,13 @@ mod tests {
         assert_eq!(wanted(6, Some("2-3,5,9")), [2, 3, 5]);
         assert_eq!(ranges(&[1, 2, 3, 5, 7, 8]), "1-3,5,7-8");
         assert_eq!((ranges(&[]), ranges(&[4])), (String::new(), "4".to_owned()));
-        assert_eq!([-1, 2, 3, 4, 99].map(|wanted| place(&[2, 3, 5], wanted)), [0, 0, 1, 2, 2]);
+    }
+    #[test]
+    fn places() {
+        let number = |wanted| place(&[2, 3, 5], wanted).map(|place| place.number);
+        assert_eq!([-1, 2, 3, 4, 99].map(|wanted| number(Some(wanted))), [2, 2, 3, 5, 5].map(Some));
+        assert_eq!((number(None), place(&[], Some(1))), (Some(2), None));
+        let second = Place { number: 3, position: 2, count: 3, previous: Some(2), next: Some(5) };
+        assert_eq!(place(&[2, 3, 5], Some(3)), Some(second));
     }
 }

@@ -33,7 +33,7 @@ impl Options {
             pages: row.page_range.clone().unwrap_or_default(),
             score_threshold: text(row.score_threshold),
             crop_min_score: text(row.crop_min_score),
-            priority: if row.priority == 0 { String::new() } else { row.priority.to_string() },
+            priority: row.priority.to_string(),
             ..Self::new()
         }
     }

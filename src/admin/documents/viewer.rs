@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::numbers;
+use super::numbers::{self, Place};
 use crate::documents::{DocumentRow, FailedPage, FoundRow, PageRow};
 use crate::storage::percent_encode;
 
@@ -52,6 +52,9 @@ pub struct Region {
     pub y: String,
     pub w: String,
     pub h: String,
+    pub label_x: String,
+    pub label_y: String,
+    pub label_anchor: &'static str,
     pub size: String,
     pub crop_url: String,
 }
@@ -85,9 +88,32 @@ pub fn object_url(key: &str) -> String {
     format!("/{}", percent_encode(key))
 }
 
-/// In pixels, to a tenth.
-pub fn pixels(length: f32) -> String {
-    format!("{length:.1}")
+/// A region's rectangle and the place of its label, in pixels to a tenth.
+pub struct Frame {
+    pub x: String,
+    pub y: String,
+    pub w: String,
+    pub h: String,
+    pub label_x: String,
+    pub label_y: String,
+    pub label_anchor: &'static str,
+}
+
+impl Frame {
+    /// Labels stand above their rectangle, but never beyond the page's upper or right edge.
+    pub fn new(row: &FoundRow, width: i32, font_size: i32) -> Self {
+        let pixels = |length: f32| format!("{length:.1}");
+        let is_at_edge = row.x0_px > 0.8 * width as f32;
+        Self {
+            x: pixels(row.x0_px),
+            y: pixels(row.y0_px),
+            w: pixels(row.x1_px - row.x0_px),
+            h: pixels(row.y1_px - row.y0_px),
+            label_x: pixels(if is_at_edge { row.x1_px } else { row.x0_px }),
+            label_y: pixels((row.y0_px - 0.3 * font_size as f32).max(font_size as f32)),
+            label_anchor: if is_at_edge { "end" } else { "start" },
+        }
+    }
 }
 
 pub fn percent(score: f32) -> String {
@@ -103,24 +129,23 @@ impl Viewer {
     /// The strip and the state of one page; [`Viewer::with_regions`] adds what was found on it.
     pub fn new(row: &DocumentRow, pages: &[PageRow], failed: &[FailedPage], wanted: Option<i32>) -> Self {
         let all = numbers::processed(row, pages, failed);
-        let first = all.first().copied();
-        let place = numbers::place(&all, wanted.or(first).unwrap_or(1));
-        let Some(&number) = all.get(place) else { return Self::default() };
-        let url = |place: Option<usize>| {
-            let number = place.and_then(|place| all.get(place));
+        let Some(Place { number, position, count, previous, next }) = numbers::place(&all, wanted) else {
+            return Self::default();
+        };
+        let url = |number: Option<i32>| {
             number.map(|number| format!("/admin/documents/{}/?page={number}", row.id)).unwrap_or_default()
         };
         let (state, message) = state_of(row, number, pages, failed);
         Self {
             has_pages: true,
             number: number.into(),
-            position: place as i64 + 1,
-            page_count: all.len() as i64,
+            position,
+            page_count: count,
             pages: marks(&all, pages, failed),
             numbers: numbers::ranges(&all),
             thumbnails: thumbnails(pages),
-            prev_url: url(place.checked_sub(1)),
-            next_url: url(Some(place + 1)),
+            prev_url: url(previous),
+            next_url: url(next),
             state,
             message,
             ..Self::default()
@@ -129,13 +154,13 @@ impl Viewer {
 
     pub fn with_regions(self, document: i64, page: &PageRow, mut found: Vec<FoundRow>) -> Self {
         found.sort_by(|a, b| a.y0_px.total_cmp(&b.y0_px).then(a.x0_px.total_cmp(&b.x0_px)));
-        let crop_groups = crop_groups(&found);
+        let (crop_groups, font_size) = (crop_groups(&found), (page.width_px / 64).max(11));
         Self {
             image_url: image_url(page),
             width: page.width_px,
             height: page.height_px,
             size: format!("{:.0} × {:.0} pt", page.width_pt, page.height_pt),
-            font_size: (page.width_px / 64).max(11),
+            font_size,
             detections_url: format!("/api/v1/documents/{document}/pages/{}/detections", page.number),
             has_masks: found.iter().any(|region| region.mask_rle.is_some()),
             is_dense: found.len() > DENSE,
@@ -144,7 +169,7 @@ impl Viewer {
             classes: classes(&found),
             has_crops: !crop_groups.is_empty(),
             crop_groups,
-            regions: found.into_iter().map(Region::new).collect(),
+            regions: found.into_iter().map(|row| Region::new(row, page.width_px, font_size)).collect(),
             ..self
         }
     }
@@ -220,16 +245,20 @@ fn crop_groups(found: &[FoundRow]) -> Vec<CropGroup> {
 }
 
 impl Region {
-    fn new(row: FoundRow) -> Self {
+    fn new(row: FoundRow, width: i32, font_size: i32) -> Self {
+        let Frame { x, y, w, h, label_x, label_y, label_anchor } = Frame::new(&row, width, font_size);
         Self {
             ordinal: row.ordinal,
             color: color(row.class_id),
             score: format!("{:.4}", row.score),
             percent: percent(row.score),
-            x: pixels(row.x0_px),
-            y: pixels(row.y0_px),
-            w: pixels(row.x1_px - row.x0_px),
-            h: pixels(row.y1_px - row.y0_px),
+            x,
+            y,
+            w,
+            h,
+            label_x,
+            label_y,
+            label_anchor,
             size: format!("{:.0} × {:.0} pt", row.x1_pt - row.x0_pt, row.y1_pt - row.y0_pt),
             crop_url: row.crop_key.as_deref().map(object_url).unwrap_or_default(),
             label: row.label,
