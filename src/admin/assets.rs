@@ -23,7 +23,18 @@ macro_rules! asset {
 static ASSETS: &[Asset] = &[
     asset!("app.css", "text/css; charset=utf-8"),
     asset!("app.js", "text/javascript; charset=utf-8"),
+    asset!("compare.js", "text/javascript; charset=utf-8"),
+    asset!("documents.css", "text/css; charset=utf-8"),
+    asset!("documents.js", "text/javascript; charset=utf-8"),
     asset!("favicon.svg", "image/svg+xml"),
+    asset!("follow.js", "text/javascript; charset=utf-8"),
+    asset!("http.js", "text/javascript; charset=utf-8"),
+    asset!("masks.js", "text/javascript; charset=utf-8"),
+    asset!("regions.js", "text/javascript; charset=utf-8"),
+    asset!("strip.js", "text/javascript; charset=utf-8"),
+    asset!("upload.js", "text/javascript; charset=utf-8"),
+    asset!("viewer.js", "text/javascript; charset=utf-8"),
+    asset!("zoom.js", "text/javascript; charset=utf-8"),
     asset!("vendor/htmx.min.js", "text/javascript; charset=utf-8"),
 ];
 

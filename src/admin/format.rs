@@ -32,6 +32,26 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// `3 min ago`
+pub fn ago(time: OffsetDateTime) -> String {
+    match (OffsetDateTime::now_utc() - time).as_seconds_f64() {
+        s if s < 60.0 => "just now".into(),
+        s => format!("{} ago", duration(s)),
+    }
+}
+
+/// `1,000`
+pub fn grouped(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
+    format!("{}{}", if number < 0 { "-" } else { "" }, groups.join(","))
+}
+
+/// `1 page`, `1,000 pages`
+pub fn count(number: i64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// `1.2 MB`
 pub fn bytes(bytes: i64) -> String {
     match bytes as f64 {
@@ -52,6 +72,8 @@ mod tests {
             ["0.25", "5", "120", "5400", "90000"].map(|s| duration(s.parse().unwrap())),
             ["250 ms", "5.0 s", "2 min", "1.5 h", "1 d"]
         );
+        assert_eq!([0, 999, 1000, 1_234_567, -1000].map(grouped), ["0", "999", "1,000", "1,234,567", "-1,000"]);
+        assert_eq!([0, 1, 2000].map(|n| count(n, "page")), ["0 pages", "1 page", "2,000 pages"]);
         assert_eq!([999, 1500, 2_300_000, 5_000_000_000].map(bytes), ["999 B", "2 kB", "2.3 MB", "5.0 GB"]);
         let Time { iso, text } = OffsetDateTime::UNIX_EPOCH.into();
         assert_eq!((iso.as_str(), text.as_str()), ("1970-01-01T00:00:00Z", "1970-01-01 00:00 UTC"));

@@ -4,7 +4,8 @@ use actix_web::{HttpRequest, web};
 use askama::Template;
 
 use super::assets::filters;
-use super::error::{Result, nothing, wants_html};
+use super::error::Result;
+use super::error_page::{nothing, wants_html};
 use super::page::{self, Page, see_other};
 use crate::api::{ANSWER, State};
 use crate::database::in_time;

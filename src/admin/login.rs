@@ -60,7 +60,7 @@ fn form(request: &HttpRequest, status: StatusCode, error: &'static str, next: St
 }
 
 /// The path to go on to: one of this server, or none at all.
-fn local(next: &str) -> String {
+pub fn local(next: &str) -> String {
     let is_path = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n', '\t', '\0']);
     if is_path { next.to_owned() } else { START.to_owned() }
 }

@@ -4,7 +4,10 @@ mod account;
 mod assets;
 mod audit;
 mod charts;
+mod confirm;
+mod documents;
 mod error;
+mod error_page;
 mod fields;
 mod format;
 mod home;
@@ -29,12 +32,12 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(web::resource("/robots.txt").route(web::get().to(assets::robots)))
         .service(
             web::resource("/")
-                .wrap(from_fn(error::render))
+                .wrap(from_fn(error_page::render))
                 .route(web::route().guard(actix_web::guard::Any(Get()).or(Head())).to(home::show)),
         )
         .service(
             web::scope("/admin")
-                .wrap(from_fn(error::render))
+                .wrap(from_fn(error_page::render))
                 .service(
                     web::resource("/login/").route(web::get().to(login::show)).route(web::post().to(login::log_in)),
                 )
@@ -46,6 +49,7 @@ pub fn configure(config: &mut ServiceConfig) {
                         .route(web::get().to(account::show))
                         .route(web::post().to(account::change_password)),
                 )
+                .configure(documents::configure)
                 .service(web::resource("/queue/").route(web::get().to(queue::show)))
                 .service(web::resource("/queue/pause/").route(web::post().to(queue::pause)))
                 .service(web::resource("/queue/resume/").route(web::post().to(queue::resume)))
@@ -65,7 +69,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(web::resource("/settings/").route(web::get().to(settings::show)))
                 .route("/", web::get().to(home::admin))
                 .route("", web::get().to(home::admin))
-                .default_service(web::to(error::nothing)),
+                .default_service(web::to(error_page::nothing)),
         )
-        .default_service(web::to(error::anywhere_else));
+        .default_service(web::to(error_page::anywhere_else));
 }

@@ -97,12 +97,19 @@ impl State {
         Ok(changed)
     }
 
-    /// Deletes a document. Rows and jobs go at once; objects that cannot be removed now are left for a worker. `false` if there is none.
-    pub async fn delete(&self, by: &Requester, id: i64) -> sqlx::Result<bool> {
+    /// Deletes a document's rows and jobs. What is to be removed from the bucket now, which a worker does if nobody else; `None` if there is
+    /// no such document.
+    pub async fn delete_rows(&self, by: &Requester, id: i64) -> sqlx::Result<Option<Vec<String>>> {
         let mut tx = documents::begin(&self.pool).await?;
-        let Some(garbage) = documents::delete(&mut tx, id).await? else { return Ok(false) };
+        let Some(garbage) = documents::delete(&mut tx, id).await? else { return Ok(None) };
         by.record(&mut tx, Action::DeleteDocument, Some(id), "").await?;
         tx.commit().await?;
+        Ok(Some(garbage))
+    }
+
+    /// Deletes a document. Rows and jobs go at once; objects that cannot be removed now are left for a worker. `false` if there is none.
+    pub async fn delete(&self, by: &Requester, id: i64) -> sqlx::Result<bool> {
+        let Some(garbage) = self.delete_rows(by, id).await? else { return Ok(false) };
         // While another deletion is at it, ours is left to a worker.
         let Ok(_turn) = self.removals.try_acquire() else { return Ok(true) };
         for prefix in garbage {

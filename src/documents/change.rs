@@ -36,7 +36,7 @@ pub async fn retry(db: &mut PgConnection, id: i64) -> sqlx::Result<Changed> {
     outcome(db, id, changed).await
 }
 
-/// What is to be different in a new run; the rest is as it was.
+/// What is to be different in a new run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Again {
     pub page_range: Option<PageRange>,
@@ -44,6 +44,8 @@ pub struct Again {
     pub crop_min_score: Option<f32>,
     pub priority: Option<i32>,
     pub model: Option<String>,
+    /// What is not named is as it is for new documents, not as it was.
+    pub anew: bool,
 }
 
 impl fmt::Display for Again {
@@ -66,16 +68,19 @@ impl fmt::Display for Again {
 pub async fn reprocess(db: &mut PgConnection, id: i64, again: &Again) -> sqlx::Result<Changed> {
     let update = sqlx::query!(
         "update documents set status = 'pending', pages_done = 0, pages_failed = 0,
-             page_range = coalesce($2, page_range), score_threshold = coalesce($3, score_threshold),
-             crop_min_score = coalesce($4, crop_min_score), priority = coalesce($5, priority),
-             wanted_model = coalesce($6, wanted_model)
+             page_range = coalesce($2, case when not $7 then page_range end),
+             score_threshold = coalesce($3, case when not $7 then score_threshold end),
+             crop_min_score = coalesce($4, case when not $7 then crop_min_score end),
+             priority = coalesce($5, case when $7 then 0 else priority end),
+             wanted_model = coalesce($6, case when not $7 then wanted_model end)
          where id = $1 and status in ('done', 'failed', 'canceled')",
         id,
         again.page_range.as_ref().map(ToString::to_string),
         again.score_threshold,
         again.crop_min_score,
         again.priority,
-        again.model
+        again.model,
+        again.anew
     );
     let changed = update.execute(&mut *db).await?.rows_affected();
     outcome(db, id, changed).await

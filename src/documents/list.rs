@@ -1,5 +1,7 @@
 //! Lists of documents: a statement of its own for each combination of filters, planned for its values, so that each finds its index.
 
+use std::fmt;
+
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
@@ -24,6 +26,24 @@ pub struct Filter {
 pub struct Cursor {
     pub id: i64,
     pub created_at: OffsetDateTime,
+}
+
+impl Cursor {
+    /// As it is displayed; an id alone is one of an earlier version.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, micros) = text.split_once('-').unwrap_or((text, "0"));
+        let id = id.parse().ok().filter(|&id: &i64| id > 0)?;
+        let micros: i64 = micros.parse().ok()?;
+        let created_at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok()?;
+        Some(Self { id, created_at })
+    }
+}
+
+impl fmt::Display for Cursor {
+    /// The document's id, and when it was made, in microseconds since 1970.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.id, self.created_at.unix_timestamp_nanos() / 1000)
+    }
 }
 
 /// A part of a list.
@@ -154,4 +174,11 @@ pub async fn list_after(pool: &PgPool, after: i64, limit: i64) -> sqlx::Result<V
     )
     .fetch_all(pool)
     .await
+}
+
+/// Those of the documents that there are, in order of their ids.
+pub async fn listed(pool: &PgPool, ids: &[i64]) -> sqlx::Result<Vec<Listed>> {
+    sqlx::query_as!(Listed, "select id, title, object_key from documents where id = any($1) order by id", ids)
+        .fetch_all(pool)
+        .await
 }

@@ -14,6 +14,7 @@ mod page_range;
 mod processing;
 mod result;
 mod search;
+mod summary;
 mod title;
 mod token;
 mod transaction;
@@ -27,7 +28,7 @@ pub use detection::{DetectionRow, JobLease, PageFailure, PageOf, PageResult, Sav
 pub use document::{NewDocument, NewFile, Options, Status, insert};
 pub use event::{CHANNEL, Event, events_after};
 pub use file_name::{FileName, FileNameError};
-pub use list::{Cursor, Filter, Listed, Part, list_after, search};
+pub use list::{Cursor, Filter, Listed, Part, list_after, listed, search};
 pub use model::{ModelFacts, ModelRow, RegisteredModel, model_facts, model_is_known, models};
 pub use model_card::{Figure, ModelCard};
 pub use page_range::{PageRange, PageRangeError};
@@ -37,6 +38,7 @@ pub use result::{
     shown, shown_run,
 };
 pub use search::{DocumentRow, by_idempotency_key, get, waiting_reach};
+pub use summary::{MOST_REGIONS, Progress, Summary, progress, summaries};
 pub use title::{Title, TitleError};
 pub use token::{Access, Scope, TokenRow, access, create_token, revoke_token, tokens};
 pub use transaction::begin;

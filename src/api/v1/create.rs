@@ -31,23 +31,26 @@ pub async fn create(request: HttpRequest, payload: Payload, state: web::Data<Sta
     let key = idempotency_key(&request)?;
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media_type.as_str() {
+    let row = match media_type.as_str() {
         "multipart/form-data" => {
-            let limit = state.settings.max_upload + MAX_FIELDS as u64;
-            let body = MultipartBody::new(&request, payload, limit)?;
-            // A task of its own: it cleans up even when the client hangs up and this handler is dropped.
-            let task = actix_web::rt::spawn(async move { from_form(&state, &request, body, key).await });
-            task.await.unwrap_or_else(|error| {
-                tracing::error!(%error, "an upload's task ended");
-                Err(Problem::new(Code::Internal, "The upload was not kept. Try again later."))
-            })
+            let keep = async |state: &State, request: &HttpRequest, form: &mut Form| {
+                keep_form(state, request, form, key).await
+            };
+            receive_form(&state, &request, payload, keep).await?
         }
-        "application/json" => from_json(&state, &request, payload, key).await,
+        "application/json" => {
+            let body = read_body(payload).await?;
+            let wishes = serde_json::from_slice(&body);
+            let wishes = wishes.map_err(|e| Problem::new(Code::InvalidForm, format!("The JSON: {e}.")))?;
+            from_request(&state, &request, &wishes, key).await?
+        }
         _ => {
             let detail = format!("The body must be multipart/form-data or application/json, not {media_type:?}.");
-            Err(Problem::new(Code::UnsupportedMediaType, detail))
+            return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-    }
+    };
+    let location = location(row.id);
+    Ok(HttpResponse::Accepted().insert_header((LOCATION, location)).json(document(&state, &request, row).await?))
 }
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>> {
@@ -57,51 +60,66 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>> {
         .ok_or_else(|| Problem::parameter("Idempotency-Key", "must be 1 to 255 ASCII characters"))
 }
 
-async fn from_form(
-    state: &State,
+/// Reads a multipart form, whose file is in the bucket then, and lets `keep` make something of it; after an error the file is removed.
+pub async fn receive_form<T: 'static>(
+    state: &web::Data<State>,
     request: &HttpRequest,
-    body: MultipartBody,
-    key: Option<String>,
-) -> Result<HttpResponse> {
-    let _turn = state.turn(request, Requester::of(state, request).client).await?;
-    let mut form = Form::default();
-    let received = state.receive(body, &mut form).await.map_err(Problem::from);
-    let kept = match received {
-        Ok(()) => keep_form(state, request, &mut form, key).await,
-        Err(problem) => Err(problem),
-    };
-    if kept.is_err() {
-        state.discard(&mut form).await;
-    }
-    kept
+    payload: Payload,
+    keep: impl AsyncFnOnce(&State, &HttpRequest, &mut Form) -> Result<T> + 'static,
+) -> Result<T> {
+    let limit = state.settings.max_upload + MAX_FIELDS as u64;
+    let body = MultipartBody::new(request, payload, limit)?;
+    let (state, request) = (state.clone(), request.clone());
+    // A task of its own: it cleans up even when the client hangs up and the handler is dropped.
+    let task = actix_web::rt::spawn(async move {
+        let _turn = state.turn(&request, Requester::of(&state, &request).client).await?;
+        let mut form = Form::default();
+        let received = state.receive(body, &mut form).await.map_err(Problem::from);
+        let kept = match received {
+            Ok(()) => keep(&state, &request, &mut form).await,
+            Err(problem) => Err(problem),
+        };
+        if kept.is_err() {
+            state.discard(&mut form).await;
+        }
+        kept
+    });
+    task.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "an upload's task ended");
+        Err(Problem::new(Code::Internal, "The upload was not kept. Try again later."))
+    })
 }
 
-async fn keep_form(state: &State, request: &HttpRequest, form: &mut Form, key: Option<String>) -> Result<HttpResponse> {
+/// Makes a document of a form with a file.
+pub async fn keep_form(
+    state: &State,
+    request: &HttpRequest,
+    form: &mut Form,
+    key: Option<String>,
+) -> Result<DocumentRow> {
     let sent = DocumentForm::parse(form)?;
     let mut options = sent.options(state).await?;
     let DocumentForm { file: (object, upload), title: asked, .. } = sent;
     let key = key.map(|k| Idempotency::of(k, asked.as_ref(), &options, Source::Sha256(&upload.sha256)));
-    if let Some(answer) = earlier(state, request, key.as_ref()).await? {
+    if let Some(row) = earlier(state, key.as_ref()).await? {
         state.discard(form).await;
-        return Ok(answer);
+        return Ok(row);
     }
     options.idempotency = key.as_ref().map(Idempotency::kept);
     let title = asked.map_or_else(|| title(file_name(&object)), Ok)?;
     let file = NewFile::Stored { size: upload.size, sha256: Some(upload.sha256) };
     let new = NewDocument { title: &title, object_key: object.as_str(), file: &file, options: &options };
     let inserted = state.insert_form(&Requester::of(state, request), form, &new).await;
-    answer(state, request, key.as_ref(), inserted).await
+    settle(state, key.as_ref(), inserted).await
 }
 
-async fn from_json(
+/// Makes a document of a file that is elsewhere.
+pub async fn from_request(
     state: &State,
     request: &HttpRequest,
-    payload: Payload,
+    wishes: &DocumentRequest,
     key: Option<String>,
-) -> Result<HttpResponse> {
-    let body = read_body(payload).await?;
-    let wishes: DocumentRequest =
-        serde_json::from_slice(&body).map_err(|e| Problem::new(Code::InvalidForm, format!("The JSON: {e}.")))?;
+) -> Result<DocumentRow> {
     state.check_queue().await?;
     let mut options = wishes.options(state).await?;
     match (&wishes.url, &wishes.upload) {
@@ -111,8 +129,8 @@ async fn from_json(
             let asked = wishes.title.as_deref().map(title).transpose()?;
             let file = NewFile::At(url.clone());
             let key = key.map(|k| Idempotency::of(k, asked.as_ref(), &options, Source::Url(url)));
-            if let Some(answer) = earlier(state, request, key.as_ref()).await? {
-                return Ok(answer);
+            if let Some(row) = earlier(state, key.as_ref()).await? {
+                return Ok(row);
             }
             options.idempotency = key.as_ref().map(Idempotency::kept);
             let title = asked.map_or_else(|| title(name.as_str()), Ok)?;
@@ -121,25 +139,25 @@ async fn from_json(
             if inserted.is_err() {
                 documents::forget_upload(&state.pool, object.as_str()).await?;
             }
-            answer(state, request, key.as_ref(), inserted).await
+            settle(state, key.as_ref(), inserted).await
         }
         (None, Some(id)) => {
             let asked = wishes.title.as_deref().map(title).transpose()?;
             let key = key.map(|k| Idempotency::of(k, asked.as_ref(), &options, Source::Upload(*id)));
-            if let Some(answer) = earlier(state, request, key.as_ref()).await? {
-                return Ok(answer);
+            if let Some(row) = earlier(state, key.as_ref()).await? {
+                return Ok(row);
             }
             options.idempotency = key.as_ref().map(Idempotency::kept);
             let unknown =
                 || Problem::new(Code::UnknownUpload, format!("There is no upload {id} that waits to be used."));
             let Some(upload) = documents::open_upload(&state.pool, *id).await? else {
-                return earlier(state, request, key.as_ref()).await?.ok_or_else(unknown);
+                return earlier(state, key.as_ref()).await?.ok_or_else(unknown);
             };
             let object = ObjectKey::parse(upload.object_key)?;
             let file = NewFile::Stored { size: uploaded_size(state, &object).await?, sha256: None };
             let title = asked.map_or_else(|| title(file_name(&object)), Ok)?;
             let inserted = insert(state, request, &title, &object, &file, &options).await;
-            answer(state, request, key.as_ref(), inserted).await
+            settle(state, key.as_ref(), inserted).await
         }
         _ => Err(Problem::new(Code::InvalidForm, "Either `url` or `upload` must be given.")),
     }
@@ -187,29 +205,24 @@ async fn uploaded_size(state: &State, object: &ObjectKey) -> Result<u64> {
     }
 }
 
-async fn answer(
+async fn settle(
     state: &State,
-    request: &HttpRequest,
     key: Option<&Idempotency>,
     inserted: std::result::Result<i64, IntakeError>,
-) -> Result<HttpResponse> {
+) -> Result<DocumentRow> {
     match inserted {
-        Ok(id) => accepted(state, request, find_document(state, id).await?).await,
+        Ok(id) => find_document(state, id).await,
         // Another request with this idempotency key was a moment faster.
         Err(IntakeError::Database(error)) if error.as_database_error().is_some_and(|e| e.is_unique_violation()) => {
-            earlier(state, request, key).await?.ok_or_else(|| error.into())
+            earlier(state, key).await?.ok_or_else(|| error.into())
         }
-        Err(IntakeError::Expired) => earlier(state, request, key).await?.ok_or_else(|| IntakeError::Expired.into()),
+        Err(IntakeError::Expired) => earlier(state, key).await?.ok_or_else(|| IntakeError::Expired.into()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The answer of an earlier request with the same idempotency key.
-async fn earlier(
-    state: &State,
-    request: &HttpRequest,
-    idempotency: Option<&Idempotency>,
-) -> Result<Option<HttpResponse>> {
+/// The document of an earlier request with the same idempotency key.
+async fn earlier(state: &State, idempotency: Option<&Idempotency>) -> Result<Option<DocumentRow>> {
     let Some(idempotency) = idempotency else { return Ok(None) };
     let key = &idempotency.key;
     let Some(id) = documents::by_idempotency_key(&state.pool, key).await? else { return Ok(None) };
@@ -218,10 +231,5 @@ async fn earlier(
         let detail = format!("Idempotency-Key {key:?} stands for another file, title or options (document {id}).");
         return Err(Problem::new(Code::IdempotencyMismatch, detail));
     }
-    accepted(state, request, row).await.map(Some)
-}
-
-async fn accepted(state: &State, request: &HttpRequest, row: DocumentRow) -> Result<HttpResponse> {
-    let location = location(row.id);
-    Ok(HttpResponse::Accepted().insert_header((LOCATION, location)).json(document(state, request, row).await?))
+    Ok(Some(row))
 }

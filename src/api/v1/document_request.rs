@@ -61,22 +61,16 @@ impl DocumentForm {
             TitleField::Missing | TitleField::Text(_) => None,
             _ => return Err(Problem::new(Code::InvalidTitle, "The title must be a text field.")),
         };
-        let (pages, score_threshold, crop_min_score) = (None, None, None);
-        let (priority, model, callback_url) = (None, None, None);
-        let mut form = Self { file, title, pages, score_threshold, crop_min_score, priority, model, callback_url };
+        let (mut processing, mut callback_url) = (ReprocessRequest::default(), None);
         // Forms send empty texts for what was not filled in.
         for (name, value) in sent.others.iter().filter(|(_, value)| !value.is_empty()) {
             match name.as_str() {
-                "pages" => form.pages = Some(value.clone()),
-                "score_threshold" => form.score_threshold = Some(number(name, value, 0.0, 1.0)?),
-                "crop_min_score" => form.crop_min_score = Some(number(name, value, 0.0, 1.0)?),
-                "priority" => form.priority = Some(number(name, value, -100, 100)?),
-                "model" => form.model = Some(value.clone()),
-                "callback_url" => form.callback_url = Some(value.clone()),
-                other => return Err(Problem::parameter(other, "there is no such field")),
+                "callback_url" => callback_url = Some(value.clone()),
+                _ => processing.take_field(name, value)?,
             }
         }
-        Ok(form)
+        let ReprocessRequest { pages, score_threshold, crop_min_score, priority, model } = processing;
+        Ok(Self { file, title, pages, score_threshold, crop_min_score, priority, model, callback_url })
     }
 
     /// Checks everything but the file and the title.
@@ -124,6 +118,12 @@ pub struct DocumentRequest {
 }
 
 impl DocumentRequest {
+    pub fn at(url: String, title: Option<String>, processing: ReprocessRequest) -> Self {
+        let ReprocessRequest { pages, score_threshold, crop_min_score, priority, model } = processing;
+        let (upload, callback_url) = (None, None);
+        Self { url: Some(url), upload, title, pages, score_threshold, crop_min_score, priority, model, callback_url }
+    }
+
     /// Checks everything but the file's source and the title.
     pub async fn options(&self, state: &State) -> Result<Options> {
         let processing = ReprocessRequest {
@@ -160,7 +160,7 @@ async fn options(state: &State, processing: ReprocessRequest, callback_url: Opti
 }
 
 /// What is to be different when a document is processed again.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReprocessRequest {
     /// Pages to process, such as `1-3,5`; `1-999999999` for all of them.
@@ -188,6 +188,20 @@ impl ReprocessRequest {
         serde_json::from_slice(body).map_err(|e| Problem::new(Code::InvalidForm, format!("The JSON: {e}.")))
     }
 
+    /// From a form's field, which is not empty.
+    pub fn take_field(&mut self, name: &str, value: &str) -> Result<()> {
+        match name {
+            "pages" => self.pages = Some(value.to_owned()),
+            "score_threshold" => self.score_threshold = Some(number(name, value, 0.0, 1.0)?),
+            "crop_min_score" => self.crop_min_score = Some(number(name, value, 0.0, 1.0)?),
+            "priority" => self.priority = Some(number(name, value, -100, 100)?),
+            "model" => self.model = Some(value.to_owned()),
+            other => return Err(Problem::parameter(other, "there is no such field")),
+        }
+        Ok(())
+    }
+
+    /// Checks what is asked for.
     pub async fn again(self, state: &State) -> Result<Again> {
         for (name, value) in [("score_threshold", self.score_threshold), ("crop_min_score", self.crop_min_score)] {
             if value.is_some_and(|v| !(0.0..=1.0).contains(&v)) {
@@ -211,6 +225,7 @@ impl ReprocessRequest {
             crop_min_score: self.crop_min_score,
             priority: self.priority,
             model: self.model,
+            anew: false,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::http::header::ContentEncoding;
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use serde_json::json;
 use sqlx::PgPool;
 use time::format_description::well_known::Rfc3339;
@@ -73,18 +73,20 @@ impl EventHub {
 }
 
 impl Changes {
-    /// Returns when the document may have changed: on word of it, when words were missed, and now and then in any case.
-    pub async fn of(&mut self, id: i64) {
+    /// Returns when one of the documents may have changed: on word of it, when words were missed, and now and then in any case.
+    pub async fn of(&mut self, ids: &[i64]) {
         let word = async {
             loop {
                 match self.0.recv().await {
-                    Ok(Some(changed)) if changed != id => {}
+                    Ok(Some(changed)) if !ids.contains(&changed) => {}
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
                     Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
                 }
             }
         };
         let _ = tokio::time::timeout(KEEP_ALIVE, word).await;
+        // Who looks now sees what the words said that have come meanwhile.
+        while self.0.try_recv().is_ok() {}
     }
 }
 
@@ -120,13 +122,18 @@ pub async fn stream(request: HttpRequest, state: web::Data<State>) -> Result<Htt
         let chunk = reader.next().await?;
         Some((Ok::<_, Infallible>(chunk), reader))
     });
-    Ok(HttpResponse::Ok()
+    Ok(event_stream(body))
+}
+
+/// An answer of events as they come.
+pub fn event_stream(body: impl Stream<Item = std::result::Result<Bytes, Infallible>> + 'static) -> HttpResponse {
+    HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header(("Cache-Control", "no-store"))
         .insert_header(("X-Accel-Buffering", "no"))
         // An encoder would keep events until there are enough.
         .insert_header(ContentEncoding::Identity)
-        .streaming(body))
+        .streaming(body)
 }
 
 impl Reader {
@@ -136,7 +143,7 @@ impl Reader {
             return None;
         }
         if self.caught_up {
-            self.changes.of(self.document).await;
+            self.changes.of(&[self.document]).await;
         }
         let events = documents::events_after(&self.state.pool, self.document, self.after, BATCH);
         let events = match in_time(ANSWER, events).await {

@@ -1,15 +1,15 @@
 //! `/api/v1`: documents, their results and the queue, for programs; and `/media/…` and `/results/…`, the bytes.
 
 mod change;
-mod create;
-mod document_request;
-mod events;
-mod export;
+pub(crate) mod create;
+pub(crate) mod document_request;
+pub(crate) mod events;
+pub(crate) mod export;
 mod idempotency;
 mod json;
 mod objects;
 mod openapi;
-mod params;
+pub(crate) mod params;
 pub(crate) mod problem;
 mod read;
 mod results;

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
-use time::OffsetDateTime;
 
 use super::json::{Document, DocumentList};
 use super::params::{Query, path};
@@ -57,22 +56,12 @@ pub async fn get(request: HttpRequest, state: web::Data<State>) -> Result<HttpRe
         if row.status.is_final() || left.is_zero() {
             return Ok(HttpResponse::Ok().json(document(&state, &request, row).await?));
         }
-        let _ = tokio::time::timeout(left, changes.of(id)).await;
+        let _ = tokio::time::timeout(left, changes.of(&[id])).await;
     }
 }
 
-/// A document's id, and when it was made, in microseconds since 1970.
-fn format_cursor(cursor: Cursor) -> String {
-    format!("{}-{}", cursor.id, cursor.created_at.unix_timestamp_nanos() / 1000)
-}
-
 fn parse_cursor(text: &str) -> Result<Cursor> {
-    // An id alone is one of an earlier version.
-    let (id, micros) = text.split_once('-').unwrap_or((text, "0"));
-    let (id, micros) = (id.parse().ok().filter(|&id: &i64| id > 0), micros.parse().ok());
-    let created_at = micros.and_then(|us: i64| OffsetDateTime::from_unix_timestamp_nanos(i128::from(us) * 1000).ok());
-    let cursor = id.zip(created_at).map(|(id, created_at)| Cursor { id, created_at });
-    cursor.ok_or_else(|| Problem::parameter("cursor", "must be the next_cursor of an answer"))
+    Cursor::parse(text).ok_or_else(|| Problem::parameter("cursor", "must be the next_cursor of an answer"))
 }
 
 /// List documents
@@ -124,7 +113,7 @@ pub async fn list(request: HttpRequest, state: web::Data<State>) -> Result<HttpR
 /// A part of the list, as text.
 async fn find(state: &State, base: &UrlBase, filter: &Filter) -> Result<Bytes> {
     let part = documents::search(&state.pool, filter).await?;
-    let (rows, next_cursor) = (part.documents, part.next.map(format_cursor));
+    let (rows, next_cursor) = (part.documents, part.next.map(|cursor| cursor.to_string()));
     let live: Vec<i64> = rows.iter().filter(|row| !row.status.is_final()).map(|row| row.id).collect();
     let standings = if live.is_empty() { vec![] } else { queue::standings(&state.pool, &live).await? };
     let mut standings: HashMap<i64, Standing> = standings.into_iter().map(|s| (s.document_id, s)).collect();

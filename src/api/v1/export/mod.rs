@@ -34,8 +34,35 @@ pub enum Format {
 }
 
 impl Format {
+    pub const ALL: [Self; 6] = [Self::Coco, Self::Csv, Self::Jsonl, Self::Hocr, Self::Labelme, Self::Pagexml];
+
     fn parse(name: &str) -> Option<Self> {
-        serde_json::from_value(name.into()).ok()
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+
+    pub fn name(self) -> &'static str {
+        self.describe().0
+    }
+
+    /// As its authors write it.
+    pub fn label(self) -> &'static str {
+        self.describe().1
+    }
+
+    /// What one gets, for people.
+    pub fn what(self) -> &'static str {
+        self.describe().2
+    }
+
+    fn describe(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Coco => ("coco", "COCO", "JSON with boxes and masks"),
+            Self::Csv => ("csv", "CSV", "a line for each region"),
+            Self::Jsonl => ("jsonl", "JSON Lines", "an object for each region"),
+            Self::Hocr => ("hocr", "hOCR", "HTML with boxes"),
+            Self::Labelme => ("labelme", "labelme", "a file for each page, zipped"),
+            Self::Pagexml => ("pagexml", "PAGE-XML", "a file for each page, zipped"),
+        }
     }
 }
 
