@@ -30,6 +30,24 @@ create table applied_sql (
     constraint applied_sql_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text))
 );
 
+create table audit_log (
+    id bigint not null generated always as identity,
+    at timestamp with time zone not null default now(),
+    actor_kind text not null,
+    actor_id bigint,
+    actor text not null,
+    action text not null,
+    document_id bigint,
+    detail text not null default ''::text,
+    address text,
+    constraint audit_log_action_check CHECK ((action <> ''::text)),
+    constraint audit_log_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['user'::text, 'token'::text, 'command line'::text, 'anonymous'::text]))),
+    constraint audit_log_pkey PRIMARY KEY (id)
+);
+CREATE INDEX audit_log_action_idx ON public.audit_log USING btree (action, id);
+CREATE INDEX audit_log_actor_idx ON public.audit_log USING btree (actor, id);
+CREATE INDEX audit_log_document_id_idx ON public.audit_log USING btree (document_id, id) WHERE (document_id IS NOT NULL);
+
 create table detections (
     id bigint not null generated always as identity,
     page_id bigint not null,
@@ -143,6 +161,7 @@ create table documents (
     constraint documents_wanted_model_check CHECK ((wanted_model <> ''::text))
 );
 CREATE INDEX documents_created_at_idx ON public.documents USING btree (created_at, id);
+CREATE INDEX documents_model_id_idx ON public.documents USING btree (model_id);
 CREATE INDEX documents_status_created_at_idx ON public.documents USING btree (status, created_at, id);
 CREATE INDEX documents_status_idx ON public.documents USING btree (status, id);
 CREATE INDEX documents_title_idx ON public.documents USING gin (title gin_trgm_ops);
@@ -194,13 +213,25 @@ create table job_attempts (
 CREATE INDEX job_attempts_document_id_idx ON public.job_attempts USING btree (document_id, id);
 CREATE INDEX job_attempts_ended_at_idx ON public.job_attempts USING btree (ended_at);
 
+create table login_links (
+    token_sha256 text not null,
+    user_id bigint not null,
+    expires_at timestamp with time zone not null,
+    constraint login_links_pkey PRIMARY KEY (token_sha256),
+    constraint login_links_token_sha256_check CHECK ((token_sha256 ~ '^[0-9a-f]{64}$'::text)),
+    constraint login_links_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
 create table models (
     id bigint not null generated always as identity,
     name text not null,
     sha256 text not null,
     classes text[] not null,
     created_at timestamp with time zone not null default now(),
+    summary text not null default ''::text,
+    figures jsonb not null default '[]'::jsonb,
     constraint models_classes_check CHECK ((cardinality(classes) > 0)),
+    constraint models_figures_check CHECK ((jsonb_typeof(figures) = 'array'::text)),
     constraint models_name_check CHECK ((name <> ''::text)),
     constraint models_name_sha256_key UNIQUE (name, sha256),
     constraint models_pkey PRIMARY KEY (id),
@@ -252,6 +283,29 @@ create table reaper_looks (
     constraint reaper_looks_pkey PRIMARY KEY (one)
 );
 
+create table session_signing_key (
+    one boolean not null default true,
+    key bytea not null,
+    constraint session_signing_key_key_check CHECK ((octet_length(key) >= 64)),
+    constraint session_signing_key_one_check CHECK (one),
+    constraint session_signing_key_pkey PRIMARY KEY (one)
+);
+
+create table sessions (
+    key_sha256 text not null,
+    user_id bigint not null,
+    csrf_token text not null,
+    flash text,
+    created_at timestamp with time zone not null default now(),
+    expires_at timestamp with time zone not null,
+    constraint sessions_csrf_token_check CHECK ((csrf_token <> ''::text)),
+    constraint sessions_key_sha256_check CHECK ((key_sha256 ~ '^[0-9a-f]{64}$'::text)),
+    constraint sessions_pkey PRIMARY KEY (key_sha256),
+    constraint sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+CREATE INDEX sessions_expires_at_idx ON public.sessions USING btree (expires_at);
+CREATE INDEX sessions_user_id_idx ON public.sessions USING btree (user_id);
+
 create table uploads (
     object_key text not null,
     document_id bigint,
@@ -265,6 +319,23 @@ create table uploads (
 CREATE INDEX uploads_document_id_idx ON public.uploads USING btree (document_id);
 CREATE INDEX uploads_done_idx ON public.uploads USING btree (started_at) WHERE (document_id IS NOT NULL);
 CREATE INDEX uploads_expires_at_idx ON public.uploads USING btree (expires_at) WHERE (document_id IS NULL);
+
+create table users (
+    id bigint not null generated always as identity,
+    username text not null,
+    email text not null default ''::text,
+    password_hash text not null,
+    role text not null,
+    created_at timestamp with time zone not null default now(),
+    last_login_at timestamp with time zone,
+    disabled_at timestamp with time zone,
+    constraint users_email_check CHECK ((char_length(email) <= 254)),
+    constraint users_password_hash_check CHECK ((password_hash ~~ '$argon2id$%'::text)),
+    constraint users_pkey PRIMARY KEY (id),
+    constraint users_role_check CHECK ((role = ANY (ARRAY['viewer'::text, 'operator'::text, 'admin'::text]))),
+    constraint users_username_check CHECK (((username <> ''::text) AND (char_length(username) <= 150)))
+);
+CREATE UNIQUE INDEX users_username_key ON public.users USING btree (lower(username));
 
 create table webhook_deliveries (
     id bigint not null generated always as identity,
@@ -297,8 +368,10 @@ create table worker_processes (
     ended_at timestamp with time zone,
     end_reason text,
     workers text[],
+    memory_mb integer,
     constraint worker_processes_check CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
     constraint worker_processes_end_reason_check CHECK ((end_reason = ANY (ARRAY['stopped'::text, 'died'::text, 'silent'::text, 'replaced'::text]))),
+    constraint worker_processes_memory_mb_check CHECK ((memory_mb >= 0)),
     constraint worker_processes_pkey PRIMARY KEY (id)
 );
 CREATE INDEX worker_processes_alive_idx ON public.worker_processes USING btree (id) WHERE (ended_at IS NULL);
@@ -326,7 +399,7 @@ CREATE TRIGGER docreader_record_attempt AFTER UPDATE OF status ON apalis.jobs FO
 -- lost_jobs: id text, queue text, lock_by text, lock_at timestamp with time zone
 -- queue_health: queue text, ready bigint, scheduled bigint, running bigint, dead bigint, done bigint, oldest_wait interval
 -- queue_jobs: id text, queue text, args jsonb, status text, attempts integer, max_attempts integer, priority integer, state text, run_at timestamp with time zone, age interval, worker text, started_at timestamp with time zone, took interval, error text
--- queue_workers: id integer, host text, pid integer, model text, started_at timestamp with time zone, state text, silent_for interval, jobs bigint, ended_at timestamp with time zone
+-- queue_workers: id integer, host text, pid integer, model text, started_at timestamp with time zone, state text, silent_for interval, jobs bigint, ended_at timestamp with time zone, memory_mb integer
 -- readable_results: document_id bigint, run integer, model_id bigint
 -- shown_results: document_id bigint, run integer, model_id bigint, complete boolean, score_threshold real
 
@@ -354,6 +427,7 @@ CREATE TRIGGER docreader_record_attempt AFTER UPDATE OF status ON apalis.jobs FO
 -- listed_jobs(which text, document bigint, most bigint) returns SETOF text
 -- max_attempts(queue text) returns integer
 -- outcome_of_attempt(job apalis.jobs) returns attempt_outcome
+-- prioritize_jobs(document bigint, new_priority integer) returns void
 -- prune_jobs(done_for interval, dead_for interval, batch integer) returns integer
 -- queue_position(document bigint) returns bigint
 -- reap_workers(grace interval, silence interval) returns SETOF integer
@@ -362,7 +436,7 @@ CREATE TRIGGER docreader_record_attempt AFTER UPDATE OF status ON apalis.jobs FO
 -- renew_document() returns trigger
 -- save_failed_page(job_id text, worker text, document bigint, model bigint, of_run integer, page integer, code text, reason text, took_ms integer) returns text
 -- save_page(job_id text, worker text, document bigint, model bigint, of_run integer, page integer, points real[], pixels integer[], overlay_object text, image_object text, rendered_ms integer, detected_ms integer, class_ids integer[], labels text[], scores real[], boxes_pt real[], boxes_px real[], masks jsonb[], crops text[], thumbnail_object text DEFAULT NULL::text) returns text
--- say_word(process integer, has text[]) returns boolean
+-- say_word(process integer, has text[], memory integer DEFAULT NULL::integer) returns boolean
 -- take_job(job_id text, holder text, died boolean) returns void
 -- why_not_save(job_id text, worker text, document bigint, model bigint, of_run integer, page integer) returns text
 -- worker_has_job(job_id text, worker text) returns boolean
