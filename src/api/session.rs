@@ -162,6 +162,10 @@ impl SessionStore for Store {
         };
         let saved = in_time(ANSWER, accounts::save_session(&self.0, user.id, &csrf, *ttl)).await;
         let key = saved.map_err(|error| SaveError::Other(error.into()))?;
+        if let Some(flash) = read::<String>(&state, FLASH) {
+            let kept = in_time(ANSWER, accounts::set_flash(&self.0, &key, Some(&flash))).await;
+            kept.map_err(|error| SaveError::Other(error.into()))?;
+        }
         CookieKey::try_from(key.as_str().to_owned()).map_err(|error| SaveError::Other(error.into()))
     }
 
