@@ -2,14 +2,14 @@
 PDF ?= samples/amt_handbook_sample.pdf
 SKIPPED = $(or $(CARGO_TARGET_DIR),target)/tmp/skipped.txt
 
-.PHONY: demo test setup lint settings sqlx schema cuda check-canaries check-dependencies check-memory check-api check-cuda check-gpu-dry-run train-smoke
+.PHONY: demo test setup browser screenshots lint settings sqlx schema cuda check-canaries check-dependencies check-memory check-api check-cuda check-gpu-dry-run train-smoke
 
 demo: setup
 	cargo build --release --locked --bin app
 	scripts/demo.sh "$(PDF)"
 
 # What this machine cannot test is listed at the end; REQUIRE_ISA=amx,avx512 fails where one of these is missing.
-test: setup
+test: browser
 	@rm -f $(SKIPPED)
 	cargo test --locked --lib --bins --tests --examples
 	DOCREADER_ISA=avx512 cargo test --locked --test rcnn fidelity
@@ -38,6 +38,10 @@ check-dependencies:
 # Writes docs/SETTINGS.md, the table of all settings.
 settings: setup
 	UPDATE=1 cargo test --locked --test cli settings_table
+
+# Writes docs/screenshots: every page of the web admin, large and small, light and dark.
+screenshots: browser
+	UPDATE=1 cargo test --locked --test admin screenshots
 
 # Whether the faults of apalis and sqlx are still there that docreader has remedies for: a test that fails says that one is mended.
 check-canaries: setup
@@ -85,3 +89,7 @@ schema:
 
 setup:
 	@scripts/setup.sh
+
+# The same, and a browser for tests of the pages.
+browser:
+	@scripts/setup.sh browser
