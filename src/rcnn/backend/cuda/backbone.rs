@@ -7,7 +7,7 @@ use super::dense::Dense;
 use super::input::{Input, Loaded};
 use super::layer::{FeatureMap, Layer, Ops};
 use super::masks::MaskPredictor;
-use super::runtime::Params;
+use super::params::{Convert, MaxPool, UpsampleAdd};
 use crate::rcnn::Result;
 use crate::rcnn::backend::{Backend, PostOps, Role};
 use crate::rcnn::layers::Conv;
@@ -18,46 +18,6 @@ pub(super) struct Pages<'a> {
     pub input: &'a Input,
     pub loaded: &'a Loaded,
 }
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct MaxPool {
-    input: u64,
-    output: u64,
-    height: i32,
-    width: i32,
-    channels: i32,
-    out_height: i32,
-    out_width: i32,
-    unused: i32,
-}
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct UpsampleAdd {
-    coarse: u64,
-    fine: u64,
-    height: i32,
-    width: i32,
-    channels: i32,
-    coarse_height: i32,
-    coarse_width: i32,
-    factor: f32,
-}
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct Convert {
-    input: u64,
-    output: u64,
-}
-
-// SAFETY: plain numbers, as the kernels declare them.
-unsafe impl Params for MaxPool {}
-// SAFETY: as above.
-unsafe impl Params for Convert {}
-// SAFETY: as above.
-unsafe impl Params for UpsampleAdd {}
 
 impl Backend for Ops {
     type Image<'a> = Pages<'a>;

@@ -2,7 +2,8 @@
 
 use super::Dtype;
 use super::layer::{FeatureMap, Layer, Ops, Weight};
-use super::runtime::{Buffer, Params, Product};
+use super::params::{Finish, Im2col, Moments, Winograd};
+use super::runtime::{Buffer, Product};
 use crate::rcnn::backend::PostOps;
 use crate::rcnn::{Error, Result};
 
@@ -11,78 +12,6 @@ const SCRATCH: usize = 128 << 20;
 
 /// Threads of a block that takes a group's moments.
 const NORM_THREADS: usize = 512;
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct Im2col {
-    input: u64,
-    output: u64,
-    height: i32,
-    width: i32,
-    channels: i32,
-    out_height: i32,
-    out_width: i32,
-    kernel: i32,
-    stride: i32,
-    padding: i32,
-    groups: i32,
-    unused: i32,
-    first: i64,
-}
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct Winograd {
-    map: u64,
-    tiles: u64,
-    bias: u64,
-    height: i32,
-    width: i32,
-    channels: i32,
-    down: i32,
-    across: i32,
-    relu: i32,
-    first: i64,
-    count: i64,
-}
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct Finish {
-    map: u64,
-    bias: u64,
-    add: u64,
-    moments: u64,
-    affine: u64,
-    channels: i32,
-    relu: i32,
-    pixels: i32,
-    of_group: i32,
-    groups: i32,
-    unused: i32,
-}
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct Moments {
-    map: u64,
-    moments: u64,
-    pixels: i32,
-    channels: i32,
-    of_group: i32,
-    groups: i32,
-    epsilon: f32,
-    threads: i32,
-}
-
-// SAFETY: plain numbers, as the kernels declare them; their sizes are compared at each call of a twin.
-unsafe impl Params for Im2col {}
-// SAFETY: plain numbers, as the kernel declares them.
-unsafe impl Params for Winograd {}
-// SAFETY: plain numbers, as the kernel declares them.
-unsafe impl Params for Finish {}
-// SAFETY: plain numbers, as the kernel declares them.
-unsafe impl Params for Moments {}
 
 impl Ops {
     /// [N, H, W, C] → [N, H / stride, W / stride, D].

@@ -3,8 +3,8 @@
 use image::RgbImage;
 
 use super::layer::{FeatureMap, Layer, Ops};
-use super::params::ResizeParams;
-use super::runtime::{Buffer, Params};
+use super::params::{ResizeParams, StemRows};
+use super::runtime::Buffer;
 use crate::rcnn::backend::PostOps;
 use crate::rcnn::config::Config;
 use crate::rcnn::input::resample::Tables;
@@ -30,25 +30,6 @@ pub(super) struct Loaded {
     pub sizes: Buffer,
     pub originals: Buffer,
 }
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct StemRows {
-    input: u64,
-    output: u64,
-    height: i32,
-    width: i32,
-    out_height: i32,
-    out_width: i32,
-    order: [i32; 3],
-    mean: [f32; 3],
-    deviation: [f32; 3],
-    row: i32,
-    first: i64,
-}
-
-// SAFETY: plain numbers, as the kernels declare them.
-unsafe impl Params for StemRows {}
 
 impl Input {
     pub fn new(config: &Config) -> Self {
