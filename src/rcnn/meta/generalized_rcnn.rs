@@ -34,10 +34,8 @@ impl<B: HostBackend> GeneralizedRcnn<B> {
         let rpn = Rpn::load(&backend, &config.model, vb.pp("proposal_generator"), &backbone.levels)?;
         let roi_heads = vb.pp("roi_heads");
         let box_head = BoxHead::load(&backend, config, roi_heads.clone(), &backbone.levels)?;
-        let mask_head = match config.model.mask_on {
-            true => Some(MaskHead::load(&backend, &config.model, roi_heads, &backbone.levels)?),
-            false => None,
-        };
+        let mask_head = || MaskHead::load(&backend, &config.model, roi_heads, &backbone.levels);
+        let mask_head = config.model.mask_on.then(mask_head).transpose()?;
         Ok(Self { config: config.clone(), backend, backbone, rpn, box_head, mask_head })
     }
 

@@ -1,16 +1,12 @@
 //! The mask head (`MaskRCNNConvUpsampleHead`), and its masks as run lengths of the page.
 
-use candle_nn::ConvTranspose2d;
 use rayon::prelude::*;
 
-use super::Dtype;
-use super::dense::Dense;
 use super::heads::Found;
 use super::input::Loaded;
-use super::layer::{FeatureMap, Ops, padded};
+use super::layer::{FeatureMap, Ops};
 use super::params::{MASK_RUNS_SHARED, MaskProbabilitiesParams, MaskRoisParams, MaskRunsParams, THREADS};
 use super::runtime::Buffer;
-use crate::rcnn::layers::{Conv, with_filters, with_values};
 use crate::rcnn::post::mask::Rle;
 use crate::rcnn::roi_heads::MaskHead;
 use crate::rcnn::{Result, Watch};
@@ -20,39 +16,12 @@ const CHUNK: usize = 1024;
 /// Ends of runs that room is made for, for each mask; where there are more, all are counted again.
 const BOUNDS: usize = 4096;
 
-/// The transposed convolution as a product: for each cell the four that come of it; and what reads these.
-#[derive(Debug)]
-pub(super) struct MaskPredictor {
-    deconv: Dense,
-    predictor: Dense,
-}
-
 /// The detections of all images, one behind the other.
 struct Packed {
     boxes: Buffer,
     images: Buffer,
     classes: Buffer,
     total: Buffer,
-}
-
-impl MaskPredictor {
-    pub fn pack(ops: &Ops, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<Self> {
-        let (inputs, outputs, _, _) = deconv.weight().dims4()?;
-        let bias = deconv.bias().map(|b| b.to_vec1::<f32>()).transpose()?.unwrap_or_else(|| vec![0.0; outputs]);
-        let width = padded(outputs);
-        let of_quarters: Vec<f32> = (0..4 * width).map(|o| bias.get(o % width).copied().unwrap_or(0.0)).collect();
-        let deconv = with_values(deconv.weight(), |weight| {
-            Dense::pack(ops, padded(inputs), &of_quarters, ops.dtype, |k, o| match o % width {
-                channel if channel < outputs && k < inputs => weight[(k * outputs + channel) * 4 + o / width],
-                _ => 0.0,
-            })
-        })??;
-        let predictor = with_filters(predictor, |f| {
-            let at = |k: usize, o: usize| if k < f.input { f.weight[o * f.input + k] } else { 0.0 };
-            Dense::pack(ops, width, f.bias, Dtype::F32, at)
-        })??;
-        Ok(Self { deconv, predictor })
-    }
 }
 
 impl MaskHead<Ops> {
@@ -75,8 +44,9 @@ impl MaskHead<Ops> {
         for first in (0..total).step_by(CHUNK) {
             let count = CHUNK.min(total - first);
             let x = self.pool(ops, features, &packed, (first, count))?;
-            let x = self.features(ops, x, watch)?;
-            self.probabilities(ops, &x, &packed, (first, count), &masks)?;
+            let logits = self.predict(ops, x, watch)?;
+            let classes = if self.class_agnostic { 0 } else { part(&packed.classes, first, 4) };
+            ops.mask_probabilities(&logits, classes, side, part(&masks, first, side * side * 4))?;
         }
         paste(ops, &packed, &masks, (total, side), images)
     }
@@ -93,28 +63,14 @@ impl MaskHead<Ops> {
         let places = (part(&packed.boxes, first, 16), there.address, part(&packed.images, first, 4));
         ops.pool(&self.pooler, features, places, 1, count)
     }
+}
 
-    fn probabilities(
-        &self,
-        ops: &Ops,
-        x: &FeatureMap,
-        packed: &Packed,
-        (first, count): (usize, usize),
-        masks: &Buffer,
-    ) -> Result<()> {
-        let side = self.pooler.resolution;
-        let MaskPredictor { deconv, predictor } = &self.predictor;
-        let cells = count * side * side;
-        let quarters = deconv.forward(ops, x.buffer.address, cells, true)?;
-        let logits = predictor.forward(ops, quarters.address, cells * 4, false)?;
-        let params = MaskProbabilitiesParams {
-            logits: logits.address,
-            classes: if self.class_agnostic { 0 } else { part(&packed.classes, first, 4) },
-            output: part(masks, first, 4 * side * side * 4),
-            resolution: side as i32,
-            stride: predictor.output as i32,
-        };
-        ops.context.items("mask_probabilities", &params, cells * 4)
+impl Ops {
+    /// Of logits as [`MaskHead::predict`] makes them; `classes` says whose each region's are, or 0 if all are the first's.
+    pub fn mask_probabilities(&self, logits: &FeatureMap, classes: u64, side: usize, output: u64) -> Result<()> {
+        let (resolution, stride) = ((side / 2) as i32, logits.channels as i32);
+        let params = MaskProbabilitiesParams { logits: logits.buffer.address, classes, output, resolution, stride };
+        self.context.items("mask_probabilities", &params, logits.pixels())
     }
 }
 

@@ -102,10 +102,8 @@ impl Cuda {
         let roi_heads = vb.pp("roi_heads");
         let box_head = BoxHead::load(&ops, config, roi_heads.clone(), levels)?;
         heads::check(&rpn.decoder, &box_head.pooler, &box_head.selection)?;
-        let mask_head = match config.model.mask_on {
-            true => Some(MaskHead::load(&ops, &config.model, roi_heads, levels)?),
-            false => None,
-        };
+        let mask_head =
+            config.model.mask_on.then(|| MaskHead::load(&ops, &config.model, roi_heads, levels)).transpose()?;
         Ok(Self { gpu, input: Input::new(config), backbone, rpn, anchors, box_head, mask_head, ops, rpn_ops })
     }
 }

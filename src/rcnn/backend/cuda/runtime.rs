@@ -57,6 +57,31 @@ pub(super) struct Product {
     pub strides: [usize; 3],
 }
 
+impl Product {
+    /// Of matrices whose rows follow each other, at addresses to be filled in.
+    pub fn new([m, n, k]: [usize; 3], dtype: Dtype) -> Self {
+        let (add, relu) = (false, false);
+        Self {
+            m,
+            n,
+            k,
+            a: 0,
+            lda: k,
+            b: 0,
+            ldb: n,
+            d: 0,
+            ldd: n,
+            bias: 0,
+            add,
+            relu,
+            dtype,
+            out: dtype,
+            batch: 1,
+            strides: [0; 3],
+        }
+    }
+}
+
 pub(super) trait Runtime: Send + Sync + Debug {
     /// Makes this thread one that calls the runtime.
     fn enter(&self) -> Result<()>;
