@@ -46,7 +46,7 @@ impl<B: HostBackend> GeneralizedRcnn<B> {
         let features = self.backbone.forward(backend, input, watch)?;
         let proposals = self.rpn.forward(backend, &features, size, watch)?;
         let predictions = self.box_head.forward(backend, &features, &proposals.boxes, watch)?;
-        let instances = self.box_head.select(&proposals, predictions, size, threshold);
+        let instances = self.box_head.selection.select(&proposals, predictions, size, threshold);
         watch.mark("selection");
         let masks = self.masks(&features, &instances, watch)?;
         drop(features);
@@ -113,7 +113,7 @@ impl<B: HostBackend> Network for GeneralizedRcnn<B> {
         let box_pooled = self.host_tensor(&backend.roi_align(&self.box_head.pooler, &features, some)?)?;
         let predictions = self.box_head.forward(backend, &features, &used.boxes, watch)?;
         let (box_logits, box_deltas) = (predictions.logits.concat(), predictions.deltas.concat());
-        let instances = self.box_head.select(used, predictions, size, threshold);
+        let instances = self.box_head.selection.select(used, predictions, size, threshold);
         Ok(Trace {
             features: features.iter().map(|map| self.host_tensor(map)).collect::<Result<_>>()?,
             masks: self.masks(&features, &instances, watch)?,

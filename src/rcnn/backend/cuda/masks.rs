@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::heads::Found;
+use super::heads::{Found, Ranked};
 use super::input::Loaded;
 use super::layer::{FeatureMap, Ops};
 use super::params::{MASK_RUNS_SHARED, MaskProbabilitiesParams, MaskRoisParams, MaskRunsParams, THREADS};
@@ -17,11 +17,11 @@ const CHUNK: usize = 1024;
 const BOUNDS: usize = 4096;
 
 /// The detections of all images, one behind the other.
-struct Packed {
-    boxes: Buffer,
-    images: Buffer,
-    classes: Buffer,
-    total: Buffer,
+pub(super) struct Packed {
+    pub boxes: Buffer,
+    pub images: Buffer,
+    pub classes: Buffer,
+    pub total: Buffer,
 }
 
 impl MaskHead<Ops> {
@@ -79,8 +79,9 @@ fn part(buffer: &Buffer, first: usize, bytes: usize) -> u64 {
     buffer.address + (first * bytes) as u64
 }
 
-fn pack_rois(ops: &Ops, found: &Found) -> Result<Packed> {
-    let places = found.images * found.most;
+pub(super) fn pack_rois(ops: &Ops, found: &Found) -> Result<Packed> {
+    let Ranked { boxes, counts, lists, most, .. } = &found.ranked;
+    let places = lists * most;
     let packed = Packed {
         boxes: ops.context.buffer(places * 16)?,
         images: ops.context.buffer(places * 4)?,
@@ -88,15 +89,15 @@ fn pack_rois(ops: &Ops, found: &Found) -> Result<Packed> {
         total: ops.context.buffer(4)?,
     };
     let params = MaskRoisParams {
-        boxes: found.boxes.address,
+        boxes: boxes.address,
         classes: found.classes.address,
-        counts: found.counts.address,
+        counts: counts.address,
         out_boxes: packed.boxes.address,
         out_images: packed.images.address,
         out_classes: packed.classes.address,
         total: packed.total.address,
-        images: found.images as i32,
-        most: found.most as i32,
+        images: *lists as i32,
+        most: *most as i32,
     };
     ops.context.items("mask_rois", &params, places)?;
     Ok(packed)
@@ -110,37 +111,58 @@ fn paste(
     images: &Loaded,
 ) -> Result<Vec<Rle>> {
     let (width, height) = images.original;
-    let ranges = ops.context.buffer(total * 8)?;
-    let taken = ops.context.buffer(4)?;
-    let mut capacity = total * BOUNDS;
-    loop {
-        let bounds = ops.context.buffer(capacity * 4)?;
-        taken.zero()?;
-        let params = MaskRunsParams {
-            masks: masks.address,
-            boxes: packed.boxes.address,
-            images: packed.images.address,
-            total: packed.total.address,
-            sizes: images.sizes.address,
-            originals: images.originals.address,
-            bounds: bounds.address,
-            taken: taken.address,
-            ranges: ranges.address,
-            side: side as i32,
-            capacity: capacity as i32,
-        };
-        ops.context.blocks("mask_runs", &params, total, THREADS as usize, MASK_RUNS_SHARED)?;
-        let used = ops.context.download::<i32>(taken.address, 1)?[0].max(0) as usize;
-        if used > capacity {
-            capacity = used;
-            continue;
-        }
-        let bounds = ops.context.download::<u32>(bounds.address, used)?;
-        let ranges = ops.context.download::<[i32; 2]>(ranges.address, total)?;
-        let of_mask = |&[start, count]: &[i32; 2]| {
-            let runs = bounds.get(start.max(0) as usize..).unwrap_or_default();
-            Rle::from_bounds(&runs[..runs.len().min(count.max(0) as usize)], width, height)
-        };
-        return Ok(ranges.par_iter().map(of_mask).collect());
+    let sizes = [&images.sizes, &images.originals];
+    let mut runs = mask_runs(ops, packed, masks, (total, side), sizes, total * BOUNDS)?;
+    let taken = runs.taken;
+    if taken > total * BOUNDS {
+        drop(runs);
+        runs = mask_runs(ops, packed, masks, (total, side), sizes, taken)?;
     }
+    let bounds = ops.context.download::<u32>(runs.bounds.address, taken)?;
+    let ranges = ops.context.download::<[i32; 2]>(runs.ranges.address, total)?;
+    let of_mask = |&[start, count]: &[i32; 2]| {
+        let runs = bounds.get(start.max(0) as usize..).unwrap_or_default();
+        Rle::from_bounds(&runs[..runs.len().min(count.max(0) as usize)], width, height)
+    };
+    Ok(ranges.par_iter().map(of_mask).collect())
+}
+
+/// Ends of the runs of pasted masks, as far as there is room for them.
+pub(super) struct Runs {
+    pub bounds: Buffer,
+    /// [masks, 2] i32: where a mask's bounds begin, and how many they are.
+    pub ranges: Buffer,
+    /// How many there are of all masks, with those that found no room.
+    pub taken: usize,
+}
+
+/// With each image's resized and original size, and room for so many bounds.
+pub(super) fn mask_runs(
+    ops: &Ops,
+    packed: &Packed,
+    masks: &Buffer,
+    (count, side): (usize, usize),
+    [sizes, originals]: [&Buffer; 2],
+    capacity: usize,
+) -> Result<Runs> {
+    let bounds = ops.context.buffer(capacity * 4)?;
+    let ranges = ops.context.buffer(count * 8)?;
+    let taken = ops.context.buffer(4)?;
+    taken.zero()?;
+    let params = MaskRunsParams {
+        masks: masks.address,
+        boxes: packed.boxes.address,
+        images: packed.images.address,
+        total: packed.total.address,
+        sizes: sizes.address,
+        originals: originals.address,
+        bounds: bounds.address,
+        taken: taken.address,
+        ranges: ranges.address,
+        side: side as i32,
+        capacity: capacity as i32,
+    };
+    ops.context.blocks("mask_runs", &params, count, THREADS as usize, MASK_RUNS_SHARED)?;
+    let taken = ops.context.download::<i32>(taken.address, 1)?[0].max(0) as usize;
+    Ok(Runs { bounds, ranges, taken })
 }

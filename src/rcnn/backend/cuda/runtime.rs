@@ -60,7 +60,6 @@ pub(super) struct Product {
 impl Product {
     /// Of matrices whose rows follow each other, at addresses to be filled in.
     pub fn new([m, n, k]: [usize; 3], dtype: Dtype) -> Self {
-        let (add, relu) = (false, false);
         Self {
             m,
             n,
@@ -72,8 +71,8 @@ impl Product {
             d: 0,
             ldd: n,
             bias: 0,
-            add,
-            relu,
+            add: false,
+            relu: false,
             dtype,
             out: dtype,
             batch: 1,
@@ -85,7 +84,7 @@ impl Product {
 pub(super) trait Runtime: Send + Sync + Debug {
     /// Makes this thread one that calls the runtime.
     fn enter(&self) -> Result<()>;
-    /// The address of so many bytes, a multiple of 256.
+    /// The address of so many bytes, which are not none; a multiple of 256.
     fn alloc(&self, bytes: usize) -> Result<u64>;
     /// Of memory that no later call uses.
     fn free(&self, address: u64, bytes: usize);
@@ -109,7 +108,7 @@ pub(super) struct Context(pub Arc<dyn Runtime>);
 
 impl Context {
     pub fn buffer(&self, bytes: usize) -> Result<Buffer> {
-        let bytes = bytes.max(1).next_multiple_of(256);
+        let bytes = bytes.max(1);
         Ok(Buffer { address: self.0.alloc(bytes)?, bytes, runtime: self.0.clone() })
     }
 
