@@ -94,7 +94,11 @@ pub fn set_flash(request: &HttpRequest, sentence: &str) {
 }
 
 pub fn take_flash(request: &HttpRequest) -> Option<String> {
-    request.get_session().remove_as(FLASH)?.ok()
+    let session = request.get_session();
+    // What is not there is not removed either: that would write the session for each page.
+    let flash = session.get(FLASH).ok()??;
+    session.remove(FLASH);
+    Some(flash)
 }
 
 pub fn middleware(pool: &PgPool, signing_key: &Key) -> SessionMiddleware<Store> {

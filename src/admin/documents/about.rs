@@ -120,7 +120,7 @@ fn attempt(number: usize, row: AttemptRow) -> Attempt {
         outcome,
         is_failure,
         worker: row.worker.map(|id| format!("worker {id}")).unwrap_or_default(),
-        message: row.error.unwrap_or_else(|| otherwise.to_owned()),
+        message: row.error.as_deref().map_or(otherwise, words::reason).to_owned(),
     }
 }
 

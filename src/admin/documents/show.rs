@@ -140,7 +140,7 @@ impl Shown {
             progress: about::progress(&row, next_attempt_at, position),
             error: words::error(&row),
             warning: match last_error {
-                Some(error) => format!("The last attempt failed, and another one follows: {error}"),
+                Some(error) => format!("The last attempt failed, and another one follows: {}", words::reason(&error)),
                 None => words::warning(&row),
             },
             note: note(&row),

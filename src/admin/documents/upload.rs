@@ -8,7 +8,7 @@ use super::options::{ModelChoice, Options, model_choices};
 use crate::accounts::Role;
 use crate::admin::assets::filters;
 use crate::admin::error::{Error, Result};
-use crate::admin::format::{bytes, count};
+use crate::admin::format::count;
 use crate::admin::page::{self, Page, see_other};
 use crate::admin::visitor::Visitor;
 use crate::api::State;
@@ -65,7 +65,8 @@ async fn form(state: &State, page: Page, sent: Sent, options_open: bool) -> sqlx
         options: sent.options,
         title: sent.title,
         url: sent.url,
-        max_size: bytes(max_bytes as i64),
+        // As MAX_UPLOAD_MB has it.
+        max_size: format!("{} MB", max_bytes >> 20),
         max_bytes,
         options_open,
     })

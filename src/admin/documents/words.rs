@@ -57,3 +57,27 @@ pub fn pages_done(row: &DocumentRow) -> String {
         _ => String::new(),
     }
 }
+
+/// Why an attempt failed, without the name that the queue gives to the kind of error.
+pub fn reason(error: &str) -> &str {
+    match error.split_once(": ") {
+        Some((kind, reason)) if kind.ends_with("Error") && kind.chars().all(char::is_alphanumeric) => reason,
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons() {
+        for (error, wanted) in [
+            ("AbortError: The PDF has no pages.", "The PDF has no pages."),
+            ("The PDF has no pages.", "The PDF has no pages."),
+            ("the bucket: no Error: x", "the bucket: no Error: x"),
+        ] {
+            assert_eq!(reason(error), wanted);
+        }
+    }
+}

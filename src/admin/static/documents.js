@@ -63,7 +63,7 @@ function update({ id, status, pages_done: done, page_count: count }) {
     progress.hidden = !count;
     if (!count) return;
     Object.assign(progress.querySelector("progress"), { max: count, value: done });
-    progress.querySelector("[data-progress-text]").textContent = `${done} of ${count} pages`;
+    progress.querySelector("[data-progress-text]").textContent = `${done} of ${count} ${count === 1 ? "page" : "pages"}`;
   } else {
     delete row.dataset.live;
     showStatus(row, status);

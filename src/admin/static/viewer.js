@@ -145,7 +145,7 @@ function progress({ status, pages_done: done, page_count: count, at }, wait) {
   const bar = state.querySelector("progress");
   if (bar && count) {
     Object.assign(bar, { max: count, value: done, hidden: false });
-    state.querySelector("[data-progress-text]").textContent = `${done} of ${count} pages`;
+    state.querySelector("[data-progress-text]").textContent = `${done} of ${count} ${count === 1 ? "page" : "pages"}`;
   }
   // What an end changes is shown soon, pages that come one by one now and then.
   if (wait < 1000) clearTimeout(timer);
