@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use docreader::kernels::{Conv, FeatureMap, Filters, Isa, Linear, Options, PostOps, Workspace, peak, split};
+use docreader::kernels::{Conv, FeatureMap, Filters, Isa, Options, PostOps, Workspace, peak, split};
 
 struct Case {
     name: &'static str,
@@ -127,8 +127,8 @@ impl Case {
         let mut take = |count: usize| -> Vec<f32> { values.by_ref().take(count).collect() };
         if kernel == 0 {
             let (weight, bias) = (take(input * output), take(output));
-            let linear = Linear::new(options, input, output, &bias, |k, o| weight[o * input + k]);
-            return Box::new(move |x, _| linear.forward(x, true));
+            let linear = Conv::linear(options, input, output, &bias, |k, o| weight[o * input + k]);
+            return Box::new(move |x, _| linear.forward(x, PostOps::relu()));
         }
         let (weight, bias) = (take(output * input * kernel * kernel), take(output));
         let conv = Conv::new(options, &Filters { weight: &weight, bias: &bias, input, output, kernel, stride });

@@ -13,16 +13,22 @@ use super::simd::{Isa, MR, fence};
 use super::winograd::Winograd;
 
 /// What a convolution does besides, while its results are at hand.
-#[derive(Debug, Default)]
-pub struct PostOps {
+#[derive(Debug)]
+pub struct PostOps<M = FeatureMap> {
     pub relu: bool,
-    /// A map of the result's shape to which the result is added, before the ReLU, and which it becomes.
-    pub add_to: Option<FeatureMap>,
+    /// A map of the result's shape to which the result is added, before the ReLU, and which it may become.
+    pub add_to: Option<M>,
     /// Hands the result on split into bf16 as AMX's tiles read it, which saves the next layer on tiles that work; for layers on tiles only.
     pub split: bool,
 }
 
-impl PostOps {
+impl<M> Default for PostOps<M> {
+    fn default() -> Self {
+        Self { relu: false, add_to: None, split: false }
+    }
+}
+
+impl<M> PostOps<M> {
     pub fn relu() -> Self {
         Self { relu: true, ..Self::default() }
     }
@@ -99,6 +105,23 @@ impl Conv {
             }
         };
         Self { input, output, kernel, stride, bias: Buffer::of_channels(output, bias), weights }
+    }
+
+    /// A fully connected layer, which is 1 × 1: `at(k, column)` is the weight from input `k`.
+    pub fn linear(
+        options: Options,
+        input: usize,
+        output: usize,
+        bias: &[f32],
+        at: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Self {
+        let weights = match options.isa.assert_available() {
+            Isa::Amx if amx::pays(input, output) => {
+                Weights::Tiles(amx::Conv::linear(options.form(), input, output, at))
+            }
+            isa => Weights::Plain(Packed::new(isa, input, output, at), Buffer::default()),
+        };
+        Self { input, output, kernel: 1, stride: 1, bias: Buffer::of_channels(output, bias), weights }
     }
 
     /// [n, H, W, input] → [n, H/stride, W/stride, output].
@@ -219,64 +242,5 @@ impl std::fmt::Debug for Conv {
             Weights::Tiles(_) => "tiles",
         };
         write!(f, "Conv {input} to {output}, {kernel}x{kernel} s{stride}, {kind}")
-    }
-}
-
-/// A fully connected layer.
-pub struct Linear {
-    input: usize,
-    output: usize,
-    bias: Buffer,
-    weights: LinearWeights,
-}
-
-enum LinearWeights {
-    Plain(Packed),
-    Tiles(amx::Conv),
-}
-
-impl Linear {
-    /// `at(k, column)` is the weight from input `k`.
-    pub fn new(
-        options: Options,
-        input: usize,
-        output: usize,
-        bias: &[f32],
-        at: impl Fn(usize, usize) -> f32 + Sync,
-    ) -> Self {
-        let isa = options.isa.assert_available();
-        let weights = match isa {
-            Isa::Amx if amx::pays(input, output) => {
-                LinearWeights::Tiles(amx::Conv::linear(options.form(), input, output, at))
-            }
-            _ => LinearWeights::Plain(Packed::new(isa, input, output, at)),
-        };
-        Self { input, output, bias: Buffer::of_channels(output, bias), weights }
-    }
-
-    /// [n, 1, 1, input] → [n, 1, 1, output].
-    ///
-    /// # Panics
-    /// If the map has other channels.
-    pub fn forward(&self, x: &FeatureMap, relu: bool) -> FeatureMap {
-        assert_eq!(x.channels, self.input, "inputs");
-        let mut out = x.pool().map(x.count, x.height, x.width, self.output);
-        out.pool().count_work(x.pixels() * self.input * self.output);
-        let tail = Epilogue::of(&out, &self.bias, false, relu);
-        match &self.weights {
-            LinearWeights::Plain(packed) => matmul(x, packed, &mut out, tail),
-            LinearWeights::Tiles(conv) => conv.run(x, &mut out, tail),
-        }
-        out
-    }
-}
-
-impl std::fmt::Debug for Linear {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = match self.weights {
-            LinearWeights::Plain(_) => "plain",
-            LinearWeights::Tiles(_) => "tiles",
-        };
-        write!(f, "Linear {} to {}, {kind}", self.input, self.output)
     }
 }

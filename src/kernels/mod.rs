@@ -29,7 +29,7 @@ mod stem;
 mod winograd;
 
 pub use buffer::channel_stride;
-pub use conv::{Conv, Linear, Options, PostOps, split};
+pub use conv::{Conv, Options, PostOps, split};
 pub use dispatch::vectorized;
 pub use map::{FeatureMap, Workspace};
 pub use peak::peak;

@@ -39,10 +39,9 @@ pub fn roi_align_rows(
 /// # Panics
 /// If the maps' channels differ, or there are fewer images than rows.
 pub fn roi_align(isa: Isa, feature: &FeatureMap, op: &RoiAlign, rows: &[usize], out: &mut FeatureMap) {
-    let isa = isa.assert_available();
     assert!(feature.stride == out.stride && (out.height, out.width) == (op.resolution, op.resolution));
-    let of = Feature { data: feature.data(), height: feature.height, width: feature.width, channels: feature.stride };
-    op.pool_all(isa, &of, rows, out.data_mut());
+    let shape = [feature.height, feature.width, feature.stride];
+    roi_align_rows(isa, &feature.data()[..shape.iter().product()], shape, op, rows, out.data_mut());
 }
 
 struct Feature<'a> {

@@ -161,206 +161,95 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn prefetch_far(p: *const f32);
 }
 
-#[cfg(target_arch = "x86_64")]
-macro_rules! x86 {
-    ($name:ident, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $stream:ident, $add:ident, $sub:ident, $max:ident, $fma:ident) => {
+/// A type of vectors that is an expression for each operation.
+macro_rules! vectors {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $vector:ty, $lanes:literal $(, $constant:ident: $type:ty = $value:expr)*;
+        $($operation:ident($($argument:ident: $of:ty),*) $(-> $result:ty)? { $body:expr })*
+    ) => {
+        $(#[$doc])*
         #[derive(Clone, Copy)]
         pub(super) struct $name;
 
+        #[allow(unused_unsafe, reason = "not all expressions are of intrinsics")]
         impl Simd for $name {
             type V = $vector;
             const LANES: usize = $lanes;
-            const UNROLL: usize = if $lanes == 16 { 1 } else { 4 };
-            const FETCHES_ROWS: bool = $lanes == 16;
-            #[inline(always)]
-            unsafe fn splat(x: f32) -> $vector {
-                // SAFETY: the caller has the instruction set.
-                unsafe { $splat(x) }
-            }
-            #[inline(always)]
-            unsafe fn load(p: *const f32) -> $vector {
-                // SAFETY: the caller has the instruction set, and the values.
-                unsafe { $load(p) }
-            }
-            #[inline(always)]
-            unsafe fn store(p: *mut f32, v: $vector) {
-                // SAFETY: the caller has the instruction set, and room for the values.
-                unsafe { $store(p, v) }
-            }
-            #[inline(always)]
-            unsafe fn stream(p: *mut f32, v: $vector) {
-                // SAFETY: the caller has the instruction set, and room for the values, which is aligned.
-                unsafe { $stream(p, v) }
-            }
-            #[inline(always)]
-            unsafe fn add(a: $vector, b: $vector) -> $vector {
-                // SAFETY: the caller has the instruction set.
-                unsafe { $add(a, b) }
-            }
-            #[inline(always)]
-            unsafe fn sub(a: $vector, b: $vector) -> $vector {
-                // SAFETY: the caller has the instruction set.
-                unsafe { $sub(a, b) }
-            }
-            #[inline(always)]
-            unsafe fn max(a: $vector, b: $vector) -> $vector {
-                // SAFETY: the caller has the instruction set.
-                unsafe { $max(a, b) }
-            }
-            #[inline(always)]
-            unsafe fn mul_add(a: $vector, b: $vector, c: $vector) -> $vector {
-                // SAFETY: the caller has the instruction set.
-                unsafe { $fma(a, b, c) }
-            }
-            #[inline(always)]
-            unsafe fn prefetch(p: *const f32) {
-                // SAFETY: the caller has the instruction set; no address faults.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
-            }
-            #[inline(always)]
-            unsafe fn prefetch_far(p: *const f32) {
-                // SAFETY: the caller has the instruction set; no address faults.
-                unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
-            }
+            $(const $constant: $type = $value;)*
+            $(
+                #[inline(always)]
+                unsafe fn $operation($($argument: $of),*) $(-> $result)? {
+                    // SAFETY: the caller has the instruction set, and what is read and written; no prefetch faults.
+                    unsafe { $body }
+                }
+            )*
         }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-x86!(
-    Avx512,
-    __m512,
-    16,
-    _mm512_set1_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_stream_ps,
-    _mm512_add_ps,
-    _mm512_sub_ps,
-    _mm512_max_ps,
-    _mm512_fmadd_ps
-);
+vectors! {
+    Avx512, __m512, 16, UNROLL: usize = 1, FETCHES_ROWS: bool = true;
+    splat(x: f32) -> __m512 { _mm512_set1_ps(x) }
+    load(p: *const f32) -> __m512 { _mm512_loadu_ps(p) }
+    store(p: *mut f32, v: __m512) { _mm512_storeu_ps(p, v) }
+    stream(p: *mut f32, v: __m512) { _mm512_stream_ps(p, v) }
+    add(a: __m512, b: __m512) -> __m512 { _mm512_add_ps(a, b) }
+    sub(a: __m512, b: __m512) -> __m512 { _mm512_sub_ps(a, b) }
+    max(a: __m512, b: __m512) -> __m512 { _mm512_max_ps(a, b) }
+    mul_add(a: __m512, b: __m512, c: __m512) -> __m512 { _mm512_fmadd_ps(a, b, c) }
+    prefetch(p: *const f32) { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    prefetch_far(p: *const f32) { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+}
+
 #[cfg(target_arch = "x86_64")]
-x86!(
-    Avx2,
-    __m256,
-    8,
-    _mm256_set1_ps,
-    _mm256_loadu_ps,
-    _mm256_storeu_ps,
-    _mm256_stream_ps,
-    _mm256_add_ps,
-    _mm256_sub_ps,
-    _mm256_max_ps,
-    _mm256_fmadd_ps
-);
+vectors! {
+    Avx2, __m256, 8;
+    splat(x: f32) -> __m256 { _mm256_set1_ps(x) }
+    load(p: *const f32) -> __m256 { _mm256_loadu_ps(p) }
+    store(p: *mut f32, v: __m256) { _mm256_storeu_ps(p, v) }
+    stream(p: *mut f32, v: __m256) { _mm256_stream_ps(p, v) }
+    add(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }
+    sub(a: __m256, b: __m256) -> __m256 { _mm256_sub_ps(a, b) }
+    max(a: __m256, b: __m256) -> __m256 { _mm256_max_ps(a, b) }
+    mul_add(a: __m256, b: __m256, c: __m256) -> __m256 { _mm256_fmadd_ps(a, b, c) }
+    prefetch(p: *const f32) { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
+    prefetch_far(p: *const f32) { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+}
 
 #[cfg(target_arch = "aarch64")]
-#[derive(Clone, Copy)]
-pub(super) struct Neon;
-
-#[cfg(target_arch = "aarch64")]
-impl Simd for Neon {
-    type V = float32x4_t;
-    const LANES: usize = 4;
-    #[inline(always)]
-    unsafe fn splat(x: f32) -> float32x4_t {
-        // SAFETY: the caller has the instruction set.
-        unsafe { vdupq_n_f32(x) }
+vectors! {
+    Neon, float32x4_t, 4;
+    splat(x: f32) -> float32x4_t { vdupq_n_f32(x) }
+    load(p: *const f32) -> float32x4_t { vld1q_f32(p) }
+    store(p: *mut f32, v: float32x4_t) { vst1q_f32(p, v) }
+    stream(p: *mut f32, v: float32x4_t) { vst1q_f32(p, v) }
+    add(a: float32x4_t, b: float32x4_t) -> float32x4_t { vaddq_f32(a, b) }
+    sub(a: float32x4_t, b: float32x4_t) -> float32x4_t { vsubq_f32(a, b) }
+    max(a: float32x4_t, b: float32x4_t) -> float32x4_t { vmaxq_f32(a, b) }
+    mul_add(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t { vfmaq_f32(c, a, b) }
+    prefetch(p: *const f32) {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) p, options(nostack, preserves_flags, readonly))
     }
-    #[inline(always)]
-    unsafe fn load(p: *const f32) -> float32x4_t {
-        // SAFETY: the caller has the instruction set, and the values.
-        unsafe { vld1q_f32(p) }
-    }
-    #[inline(always)]
-    unsafe fn store(p: *mut f32, v: float32x4_t) {
-        // SAFETY: the caller has the instruction set, and room for the values.
-        unsafe { vst1q_f32(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn stream(p: *mut f32, v: float32x4_t) {
-        // SAFETY: the caller has the instruction set, and room for the values, which is aligned.
-        unsafe { Self::store(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn add(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        // SAFETY: the caller has the instruction set.
-        unsafe { vaddq_f32(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        // SAFETY: the caller has the instruction set.
-        unsafe { vsubq_f32(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t {
-        // SAFETY: the caller has the instruction set.
-        unsafe { vmaxq_f32(a, b) }
-    }
-    #[inline(always)]
-    unsafe fn mul_add(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
-        // SAFETY: the caller has the instruction set.
-        unsafe { vfmaq_f32(c, a, b) }
-    }
-    #[inline(always)]
-    unsafe fn prefetch(p: *const f32) {
-        // SAFETY: the caller has the instruction set; no address faults.
-        unsafe { std::arch::asm!("prfm pldl1keep, [{}]", in(reg) p, options(nostack, preserves_flags, readonly)) }
-    }
-    #[inline(always)]
-    unsafe fn prefetch_far(p: *const f32) {
-        // SAFETY: the caller has the instruction set; no address faults.
-        unsafe { std::arch::asm!("prfm pldl2keep, [{}]", in(reg) p, options(nostack, preserves_flags, readonly)) }
+    prefetch_far(p: *const f32) {
+        std::arch::asm!("prfm pldl2keep, [{}]", in(reg) p, options(nostack, preserves_flags, readonly))
     }
 }
 
-/// Eight values for the compiler to make the best of.
-#[derive(Clone, Copy)]
-pub(super) struct Portable;
-
-impl Simd for Portable {
-    type V = [f32; 8];
-    const LANES: usize = 8;
-    #[inline(always)]
-    unsafe fn splat(x: f32) -> [f32; 8] {
-        [x; 8]
-    }
-    #[inline(always)]
-    unsafe fn load(p: *const f32) -> [f32; 8] {
-        // SAFETY: `p` is good for eight values.
-        unsafe { p.cast::<[f32; 8]>().read_unaligned() }
-    }
-    #[inline(always)]
-    unsafe fn store(p: *mut f32, v: [f32; 8]) {
-        // SAFETY: `p` is good for eight values.
-        unsafe { p.cast::<[f32; 8]>().write_unaligned(v) }
-    }
-    #[inline(always)]
-    unsafe fn stream(p: *mut f32, v: [f32; 8]) {
-        // SAFETY: `p` is good for eight values.
-        unsafe { Self::store(p, v) }
-    }
-    #[inline(always)]
-    unsafe fn add(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
-        std::array::from_fn(|i| a[i] + b[i])
-    }
-    #[inline(always)]
-    unsafe fn sub(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
-        std::array::from_fn(|i| a[i] - b[i])
-    }
-    #[inline(always)]
-    unsafe fn max(a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
-        std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] })
-    }
-    #[inline(always)]
-    unsafe fn mul_add(a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] {
-        std::array::from_fn(|i| a[i] * b[i] + c[i])
-    }
-    #[inline(always)]
-    unsafe fn prefetch(_: *const f32) {}
-    #[inline(always)]
-    unsafe fn prefetch_far(_: *const f32) {}
+vectors! {
+    /// Eight values for the compiler to make the best of.
+    Portable, [f32; 8], 8;
+    splat(x: f32) -> [f32; 8] { [x; 8] }
+    load(p: *const f32) -> [f32; 8] { p.cast::<[f32; 8]>().read_unaligned() }
+    store(p: *mut f32, v: [f32; 8]) { p.cast::<[f32; 8]>().write_unaligned(v) }
+    stream(p: *mut f32, v: [f32; 8]) { p.cast::<[f32; 8]>().write_unaligned(v) }
+    add(a: [f32; 8], b: [f32; 8]) -> [f32; 8] { std::array::from_fn(|i| a[i] + b[i]) }
+    sub(a: [f32; 8], b: [f32; 8]) -> [f32; 8] { std::array::from_fn(|i| a[i] - b[i]) }
+    max(a: [f32; 8], b: [f32; 8]) -> [f32; 8] { std::array::from_fn(|i| if a[i] > b[i] { a[i] } else { b[i] }) }
+    mul_add(a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] { std::array::from_fn(|i| a[i] * b[i] + c[i]) }
+    prefetch(_p: *const f32) { () }
+    prefetch_far(_p: *const f32) { () }
 }
 
 #[cfg(test)]

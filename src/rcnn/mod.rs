@@ -55,7 +55,3 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Asked between layers: whether a prediction is to end.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
-
-fn check_cancelled(stop: Stop<'_>) -> Result<()> {
-    if stop() { Err(Error::Stopped) } else { Ok(()) }
-}

@@ -1,4 +1,4 @@
-use super::{Result, Stop, check_cancelled};
+use super::{Error, Result, Stop};
 
 /// Who looks on while a prediction runs.
 pub(super) struct Watch<'a> {
@@ -9,7 +9,7 @@ pub(super) struct Watch<'a> {
 
 impl Watch<'_> {
     pub fn check_cancelled(&self) -> Result<()> {
-        check_cancelled(self.stop)
+        if (self.stop)() { Err(Error::Stopped) } else { Ok(()) }
     }
 
     pub fn mark(&mut self, stage: &'static str) {

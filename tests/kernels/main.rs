@@ -3,7 +3,7 @@
 #[path = "../common/skip.rs"]
 mod skip;
 
-use docreader::kernels::{self, Conv, FeatureMap, Filters, Image, Isa, Linear, Options, PostOps, Stem, Workspace};
+use docreader::kernels::{self, Conv, FeatureMap, Filters, Image, Isa, Options, PostOps, Stem, Workspace};
 use rayon::prelude::*;
 
 /// What f32 may lose, relative to the largest sum.
@@ -259,8 +259,8 @@ fn fully_connected_of_any_shape() {
             let (weight, bias) = (random.values(output * input), random.values(output));
             let (relu, bf16) = (random.within(0..=1) == 1, random.within(0..=2) == 0);
             let options = Options { isa, winograd: false, keep: false, bf16 };
-            let linear = Linear::new(options, input, output, &bias, |k, o| weight[o * input + k]);
-            let got = linear.forward(&x, relu);
+            let linear = Conv::linear(options, input, output, &bias, |k, o| weight[o * input + k]);
+            let got = linear.forward(&x, PostOps { relu, ..PostOps::default() });
             let what = format!("{} {rows} rows, {linear:?}", isa.name());
             let filters = Filters { weight: &weight, bias: &bias, input, output, kernel: 1, stride: 1 };
             assert_close(&what, &got, (input as f64).sqrt() + 1.0, tolerance(&linear, bf16), |n, y, column, o| {

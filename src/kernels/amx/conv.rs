@@ -43,7 +43,7 @@ impl Conv {
         Self { shape: Shape { form, kernel, stride, blocks, panels, given: false, handed_on: false }, packed }
     }
 
-    /// A fully connected layer, as in `Linear::new`.
+    /// A fully connected layer, as in `kernels::Conv::linear`.
     pub fn linear(form: Bf16Layout, input: usize, output: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
         let blocks = input.div_ceil(STEP);
         let packed = Packed::new(form, blocks, output, |step, k, o| {
@@ -70,7 +70,7 @@ impl Conv {
             let (image, (row, column)) = (task / plan.strips(), plan.strip(task % plan.strips()));
             let rows = plan.rows.min(plan.height - row);
             let columns = plan.columns.min(plan.width - column);
-            // SAFETY: `kernels::Conv` and `Linear` assert that AMX is there before they make one of these.
+            // SAFETY: `kernels::Conv` asserts that AMX is there before it makes one of these.
             let tiles = unsafe { Tiles::new() };
             with_scratch((plan.input() + SIDE * plan.sums()) / size_of::<f32>(), |scratch| {
                 let (input, sums) = scratch.split_at_mut(plan.input() / size_of::<f32>());

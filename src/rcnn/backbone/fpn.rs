@@ -60,7 +60,7 @@ impl<B: Backend> Fpn<B> {
         let mut above: Option<B::Map> = None;
         // Where res3 to res5 are, the largest merged map is made.
         let mut room = match (self.lateral.first(), below.first()) {
-            (Some(conv), Some(level)) => Some(backend.reserve(conv, level, &below[1..])?),
+            (Some(conv), Some(level)) => backend.reserve(conv, level, &below[1..])?,
             _ => None,
         };
         let mut spent = vec![];
@@ -71,18 +71,17 @@ impl<B: Backend> Fpn<B> {
                 spent.clear();
                 room = None;
             }
-            let mut merged = backend.conv(lateral, &level, PostOps::none())?;
-            if B::ARENA && i > 0 {
-                spent.push(level);
-            } else {
-                drop(level);
+            let mut merged = backend.conv(lateral, &level, PostOps::default())?;
+            match room {
+                Some(_) => spent.push(level),
+                None => drop(level),
             }
             watch.mark("pyramid");
             if let Some(above) = above {
                 merged = backend.upsample_add(merged, &above, self.fuse == FuseType::Avg)?;
             }
             watch.mark("upsampling");
-            features.push(backend.conv(output, &merged, PostOps::none())?);
+            features.push(backend.conv(output, &merged, PostOps::default())?);
             watch.mark("pyramid");
             above = Some(merged);
         }

@@ -139,9 +139,9 @@ impl<B: Backend> Bottleneck<B> {
             return Err(Error::Config("MODEL.RESNETS has a stage as wide as the one below".into()));
         };
         // The large map first, where an arena has room for it.
-        let shortcut = backend.conv(shortcut, x, PostOps { split, ..PostOps::none() })?;
+        let shortcut = backend.conv(shortcut, x, PostOps { split, ..PostOps::default() })?;
         let y = self.narrow(backend, x, split)?;
-        backend.conv(&self.conv3, &y, PostOps { relu: true, add: Some(shortcut), split })
+        backend.conv(&self.conv3, &y, PostOps { relu: true, add_to: Some(shortcut), split })
     }
 
     fn forward_next(&self, backend: &B, x: B::Map, split: bool) -> Result<B::Map> {
@@ -149,7 +149,7 @@ impl<B: Backend> Bottleneck<B> {
             return self.forward_first(backend, &x, split);
         }
         let y = self.narrow(backend, &x, split)?;
-        backend.conv(&self.conv3, &y, PostOps { relu: true, add: Some(x), split })
+        backend.conv(&self.conv3, &y, PostOps { relu: true, add_to: Some(x), split })
     }
 
     fn narrow(&self, backend: &B, x: &B::Map, split: bool) -> Result<B::Map> {

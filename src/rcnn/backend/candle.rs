@@ -1,7 +1,7 @@
 //! candle's operators on the CPU: several times slower than the kernels, and the reference for them.
 
 use candle_core::{Device, Module, Tensor};
-use candle_nn::{Conv2d, ConvTranspose2d, Linear};
+use candle_nn::Linear;
 use image::RgbImage;
 
 use super::{Backend, HostBackend, HostMap, PostOps, Role};
@@ -16,20 +16,16 @@ use crate::rcnn::layers::{Conv, with_values};
 #[derive(Debug)]
 pub struct Candle;
 
-#[derive(Debug)]
-pub struct MaskPredictor {
-    deconv: ConvTranspose2d,
-    predictor: Conv2d,
-}
-
 impl Backend for Candle {
     type Image<'a> = Tensor;
     type Map = Tensor;
     type Conv = Conv;
     type Stem = Conv;
     type Linear = Linear;
-    type MaskPredictor = MaskPredictor;
-    type Room = ();
+
+    fn padded(channels: usize) -> usize {
+        channels
+    }
 
     fn pack_conv(&self, conv: Conv, _: Role) -> Result<Conv> {
         Ok(conv)
@@ -43,10 +39,6 @@ impl Backend for Candle {
         Ok(linear.clone())
     }
 
-    fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<MaskPredictor> {
-        Ok(MaskPredictor { deconv: deconv.clone(), predictor: predictor.conv.clone() })
-    }
-
     fn stem(&self, stem: &Conv, image: Tensor, _: bool, _: Option<(&Conv, bool)>) -> Result<Tensor> {
         let x = stem.forward(&image)?.relu()?;
         // After a ReLU nothing is below zero, so padding with zeros is max-pooling's own padding.
@@ -55,7 +47,7 @@ impl Backend for Candle {
 
     fn conv(&self, conv: &Conv, x: &Tensor, post: PostOps<Tensor>) -> Result<Tensor> {
         let mut y = conv.forward(x)?;
-        if let Some(add) = post.add {
+        if let Some(add) = post.add_to {
             y = (y + add)?;
         }
         Ok(if post.relu { y.relu()? } else { y })
@@ -73,6 +65,11 @@ impl Backend for Candle {
         Ok(x.flatten_from(1)?)
     }
 
+    fn quarters(&self, x: Tensor) -> Result<Tensor> {
+        let channels = x.dim(1)? / 4;
+        Ok(x.permute((0, 2, 3, 1))?.reshape(((), channels))?)
+    }
+
     fn upsample_add(&self, fine: Tensor, coarse: &Tensor, average: bool) -> Result<Tensor> {
         let (_, _, h, w) = fine.dims4()?;
         let sum = (fine + coarse.upsample_nearest2d(h, w)?)?;
@@ -81,10 +78,6 @@ impl Backend for Candle {
 
     fn subsample(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.max_pool2d_with_stride(1, 2)?)
-    }
-
-    fn reserve(&self, _: &Conv, _: &Tensor, _: &[Tensor]) -> Result<()> {
-        Ok(())
     }
 }
 
@@ -107,12 +100,6 @@ impl HostBackend for Candle {
         }
         let pooled = Tensor::from_vec(out, (boxes.len(), side, side, channels), &Device::Cpu)?;
         Ok(pooled.permute((0, 3, 1, 2))?.contiguous()?)
-    }
-
-    fn mask_logits(&self, predictor: &MaskPredictor, x: &Tensor, channels: &[usize]) -> Result<Vec<Vec<f32>>> {
-        let logits = predictor.predictor.forward(&predictor.deconv.forward(x)?.relu()?)?;
-        let of_roi = |(i, &channel): (usize, &usize)| Ok(logits.get(i)?.get(channel)?.flatten_all()?.to_vec1()?);
-        channels.iter().enumerate().map(of_roi).collect()
     }
 
     fn to_host<'a>(&self, x: &'a Tensor) -> Result<HostMap<'a>> {

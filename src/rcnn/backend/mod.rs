@@ -14,7 +14,7 @@ pub mod options;
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use candle_nn::{ConvTranspose2d, Linear};
+use candle_nn::Linear;
 use image::RgbImage;
 
 use super::Result;
@@ -22,34 +22,15 @@ use super::config::Config;
 use super::geometry::boxes::Box2;
 use super::geometry::pooler::Pooler;
 use super::layers::Conv;
+pub use crate::kernels::PostOps;
 
 /// The part of the network that a layer belongs to, which decides its precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The backbone with its pyramid: what it is off by makes other boxes win in non-maximum suppression.
     Backbone,
-    Proposals,
+    /// The region proposals, and the box and the mask head.
     Heads,
-}
-
-/// What a convolution does besides, while its results are at hand.
-#[derive(Debug)]
-pub struct PostOps<M> {
-    pub relu: bool,
-    /// A map of the result's shape to which the result is added, before the ReLU, and which it may become.
-    pub add: Option<M>,
-    /// Hands the result on as the next layers' matrix units read it; see [`Backend::reads_split`].
-    pub split: bool,
-}
-
-impl<M> PostOps<M> {
-    pub fn none() -> Self {
-        Self { relu: false, add: None, split: false }
-    }
-
-    pub fn relu() -> Self {
-        Self { relu: true, ..Self::none() }
-    }
 }
 
 /// Packed layers and the maps between them, of shape [N, C, H, W] however they lie in memory.
@@ -62,13 +43,9 @@ pub trait Backend: Debug + Send + Sync {
     type Stem: Debug + Send + Sync;
     /// Fully connected layers, or 1 × 1 convolutions.
     type Linear: Debug + Send + Sync;
-    /// A transposed convolution (2 × 2 at stride 2), a ReLU and a 1 × 1 convolution.
-    type MaskPredictor: Debug + Send + Sync;
-    /// Room that is kept; see [`Self::reserve`].
-    type Room;
 
-    /// Whether maps lie in one arena, in which a large one finds room only where others have left together.
-    const ARENA: bool = false;
+    /// As how many values so many channels of a pixel lie in a map.
+    fn padded(channels: usize) -> usize;
 
     fn pack_conv(&self, conv: Conv, role: Role) -> Result<Self::Conv>;
 
@@ -76,8 +53,6 @@ pub trait Backend: Debug + Send + Sync {
 
     /// With `cells`, inputs are flattened maps of so many pixels; `last`: results are predictions, in full precision.
     fn pack_linear(&self, linear: &Linear, cells: Option<usize>, last: bool) -> Result<Self::Linear>;
-
-    fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<Self::MaskPredictor>;
 
     /// [1, 3, H, W] → [1, C, H/4, W/4]. `beside` is the layer whose result lies beside it next, if a back end plans for that.
     fn stem(
@@ -97,6 +72,9 @@ pub trait Backend: Debug + Send + Sync {
     /// [N, C, R, R] → rows for a [`Self::Linear`] packed with `cells`.
     fn flatten(&self, x: Self::Map) -> Result<Self::Map>;
 
+    /// [N, 4C, H, W] → a row of C for each quarter of a pixel's channels, for a [`Self::Linear`] packed with one cell.
+    fn quarters(&self, x: Self::Map) -> Result<Self::Map>;
+
     /// Adds each pixel of the coarser map to the four that it covers, and halves the sum if `average`.
     fn upsample_add(&self, fine: Self::Map, coarse: &Self::Map, average: bool) -> Result<Self::Map>;
 
@@ -112,8 +90,11 @@ pub trait Backend: Debug + Send + Sync {
         false
     }
 
-    /// Keeps room: when this and the maps `beside` are dropped, their places together hold what `conv` makes of a map like `of`.
-    fn reserve(&self, conv: &Self::Conv, of: &Self::Map, beside: &[Self::Map]) -> Result<Self::Room>;
+    /// Keeps room where maps lie in one arena, in which a large one finds it only where others leave together: when this and the maps `beside` are
+    /// dropped, their places together hold what `conv` makes of a map like `of`.
+    fn reserve(&self, _conv: &Self::Conv, _of: &Self::Map, _beside: &[Self::Map]) -> Result<Option<Self::Map>> {
+        Ok(None)
+    }
 }
 
 /// A map on the host, channels last: `stride` values from one pixel's channels to the next one's, `data` from the first image on.
@@ -131,9 +112,6 @@ pub trait HostBackend: Backend {
 
     /// RoIs pooled from the levels of the pooler, each from the one of its size: [N, C, R, R].
     fn roi_align(&self, pooler: &Pooler, features: &[Self::Map], boxes: &[Box2]) -> Result<Self::Map>;
-
-    /// [N, C, R, R] → for each of the N the logits of its channel, [2R, 2R] row by row.
-    fn mask_logits(&self, predictor: &Self::MaskPredictor, x: &Self::Map, channels: &[usize]) -> Result<Vec<Vec<f32>>>;
 
     fn to_host<'a>(&self, x: &'a Self::Map) -> Result<HostMap<'a>>;
 

@@ -2,12 +2,13 @@
 //!
 //! Missing keys take Detectron2's defaults (`detectron2/config/defaults.py`), other keys are ignored.
 
-mod defaults;
+mod keys;
 
 use std::path::Path;
 
 use serde::Deserialize;
 
+pub use self::keys::*;
 use super::{Error, Result};
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -18,154 +19,6 @@ pub struct Config {
     pub test: Test,
     #[serde(rename = "_BASE_")]
     base: Option<String>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct Input {
-    pub format: ChannelOrder,
-    /// Length of the shortest edge after resizing, in pixels; 0 leaves the image as it is.
-    pub min_size_test: u32,
-    /// The longest edge never passes this, in pixels.
-    pub max_size_test: u32,
-}
-
-/// The order of the channels that the network was trained on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ChannelOrder {
-    Bgr,
-    Rgb,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct ModelConfig {
-    pub meta_architecture: String,
-    pub mask_on: bool,
-    pub keypoint_on: bool,
-    pub pixel_mean: Vec<f32>,
-    pub pixel_std: Vec<f32>,
-    pub backbone: Backbone,
-    pub resnets: Resnets,
-    pub fpn: Fpn,
-    pub proposal_generator: ProposalGenerator,
-    pub anchor_generator: AnchorGenerator,
-    pub rpn: Rpn,
-    pub roi_heads: RoiHeads,
-    pub roi_box_head: RoiBoxHead,
-    pub roi_mask_head: RoiMaskHead,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct Backbone {
-    pub name: String,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct Resnets {
-    pub depth: u32,
-    pub norm: String,
-    pub num_groups: usize,
-    pub width_per_group: usize,
-    pub stem_out_channels: usize,
-    pub res2_out_channels: usize,
-    pub stride_in_1x1: bool,
-    pub res5_dilation: usize,
-    pub deform_on_per_stage: Vec<bool>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct Fpn {
-    pub in_features: Vec<String>,
-    pub out_channels: usize,
-    pub norm: String,
-    pub fuse_type: FuseType,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FuseType {
-    Sum,
-    Avg,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct ProposalGenerator {
-    pub name: String,
-    /// Proposals with a side of this or less, in pixels of the resized image, are dropped.
-    pub min_size: f32,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct AnchorGenerator {
-    pub name: String,
-    pub sizes: Vec<Vec<f32>>,
-    pub aspect_ratios: Vec<Vec<f32>>,
-    pub offset: f32,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct Rpn {
-    pub head_name: String,
-    pub in_features: Vec<String>,
-    pub conv_dims: Vec<i64>,
-    pub bbox_reg_weights: [f32; 4],
-    pub nms_thresh: f32,
-    pub pre_nms_topk_test: usize,
-    pub post_nms_topk_test: usize,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct RoiHeads {
-    pub name: String,
-    pub num_classes: usize,
-    pub in_features: Vec<String>,
-    pub score_thresh_test: f32,
-    pub nms_thresh_test: f32,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct RoiBoxHead {
-    pub name: String,
-    pub num_conv: usize,
-    pub conv_dim: usize,
-    pub num_fc: usize,
-    pub fc_dim: usize,
-    pub norm: String,
-    pub pooler_type: String,
-    pub pooler_resolution: usize,
-    pub pooler_sampling_ratio: usize,
-    pub cls_agnostic_bbox_reg: bool,
-    pub bbox_reg_weights: [f32; 4],
-    pub use_sigmoid_ce: bool,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct RoiMaskHead {
-    pub name: String,
-    pub num_conv: usize,
-    pub conv_dim: usize,
-    pub norm: String,
-    pub pooler_type: String,
-    pub pooler_resolution: usize,
-    pub pooler_sampling_ratio: usize,
-    pub cls_agnostic_mask: bool,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
-pub struct Test {
-    pub detections_per_image: usize,
 }
 
 impl Config {

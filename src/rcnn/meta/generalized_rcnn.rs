@@ -34,10 +34,8 @@ impl<B: HostBackend> GeneralizedRcnn<B> {
         let rpn = Rpn::load(&backend, &config.model, vb.pp("proposal_generator"), &backbone.levels)?;
         let roi_heads = vb.pp("roi_heads");
         let box_head = BoxHead::load(&backend, config, roi_heads.clone(), &backbone.levels)?;
-        let mask_head = match config.model.mask_on {
-            true => Some(MaskHead::load(&backend, &config.model, roi_heads, &backbone.levels)?),
-            false => None,
-        };
+        let mask_head = || MaskHead::load(&backend, &config.model, roi_heads, &backbone.levels);
+        let mask_head = config.model.mask_on.then(mask_head).transpose()?;
         Ok(Self { config: config.clone(), backend, backbone, rpn, box_head, mask_head })
     }
 
@@ -48,7 +46,7 @@ impl<B: HostBackend> GeneralizedRcnn<B> {
         let features = self.backbone.forward(backend, input, watch)?;
         let proposals = self.rpn.forward(backend, &features, size, watch)?;
         let predictions = self.box_head.forward(backend, &features, &proposals.boxes, watch)?;
-        let instances = self.box_head.select(&proposals, predictions, size, threshold);
+        let instances = self.box_head.selection.select(&proposals, predictions, size, threshold);
         watch.mark("selection");
         let masks = self.masks(&features, &instances, watch)?;
         drop(features);
@@ -115,7 +113,7 @@ impl<B: HostBackend> Network for GeneralizedRcnn<B> {
         let box_pooled = self.host_tensor(&backend.roi_align(&self.box_head.pooler, &features, some)?)?;
         let predictions = self.box_head.forward(backend, &features, &used.boxes, watch)?;
         let (box_logits, box_deltas) = (predictions.logits.concat(), predictions.deltas.concat());
-        let instances = self.box_head.select(used, predictions, size, threshold);
+        let instances = self.box_head.selection.select(used, predictions, size, threshold);
         Ok(Trace {
             features: features.iter().map(|map| self.host_tensor(map)).collect::<Result<_>>()?,
             masks: self.masks(&features, &instances, watch)?,

@@ -58,7 +58,7 @@ impl<B: Backend> Rpn<B> {
         let [objectness, deltas] = [("objectness_logits", count), ("anchor_deltas", count * 4)]
             .map(|(name, output)| conv(name, output, 1).and_then(|conv| conv.to_linear()));
         Ok(Self {
-            conv: backend.pack_conv(conv("conv", channels, 3)?, Role::Proposals)?,
+            conv: backend.pack_conv(conv("conv", channels, 3)?, Role::Heads)?,
             predictor: backend.pack_linear(&join(&[&objectness?, &deltas?])?, None, true)?,
             decoder,
         })

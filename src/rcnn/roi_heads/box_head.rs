@@ -126,18 +126,6 @@ impl<B: HostBackend> BoxHead<B> {
         }
         Ok(predictions)
     }
-
-    /// Scores above `threshold`, suppressed per class, best first (`fast_rcnn_inference_single_image`). `size` is the resized image's.
-    pub fn select(
-        &self,
-        proposals: &Proposals,
-        mut predictions: BoxPredictions,
-        size: (usize, usize),
-        threshold: f32,
-    ) -> Instances {
-        predictions.logits.iter_mut().for_each(|row| softmax(row));
-        self.selection.select(proposals, &predictions.logits, &predictions.deltas, size, threshold)
-    }
 }
 
 fn softmax(logits: &mut [f32]) {
@@ -148,17 +136,18 @@ fn softmax(logits: &mut [f32]) {
 }
 
 impl Selection {
-    /// `scores` and `deltas` have a row for each proposal.
+    /// Scores above `threshold`, suppressed per class, best first (`fast_rcnn_inference_single_image`). `size` is the resized image's.
     pub fn select(
         &self,
         proposals: &Proposals,
-        scores: &[Vec<f32>],
-        deltas: &[Vec<f32>],
+        mut predictions: BoxPredictions,
         (width, height): (usize, usize),
         threshold: f32,
     ) -> Instances {
         let mut candidates = vec![];
-        for ((proposal, scores), deltas) in proposals.boxes.iter().zip(scores).zip(deltas) {
+        let rows = predictions.logits.iter_mut().zip(&predictions.deltas);
+        for (proposal, (scores, deltas)) in proposals.boxes.iter().zip(rows) {
+            softmax(scores);
             if !scores.iter().chain(deltas).all(|v| v.is_finite()) {
                 continue;
             }

@@ -4,6 +4,8 @@ mod box_head;
 mod mask_head;
 
 pub use self::box_head::BoxHead;
+#[cfg(all(test, feature = "cuda"))]
+pub use self::box_head::BoxPredictions;
 #[cfg(feature = "cuda")]
 pub use self::box_head::Selection;
 pub use self::mask_head::MaskHead;

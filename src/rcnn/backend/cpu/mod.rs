@@ -2,13 +2,12 @@
 
 mod layer;
 
-use candle_nn::ConvTranspose2d;
 use image::RgbImage;
 
 use self::layer::Layer;
 use super::options::{Dtype, Memory};
 use super::{Backend, HostBackend, HostMap, PostOps, Role};
-use crate::kernels::{self, FeatureMap, Image, Isa, Linear, Options, Stem, Workspace, channel_stride, roi_align};
+use crate::kernels::{self, FeatureMap, Image, Isa, Options, Stem, Workspace, channel_stride, roi_align};
 use crate::rcnn::Result;
 use crate::rcnn::config::Config;
 use crate::rcnn::geometry::boxes::Box2;
@@ -21,15 +20,6 @@ pub struct Cpu {
     workspace: Workspace,
     of_backbone: Options,
     of_heads: Options,
-}
-
-/// The transposed convolution as a product: for each cell the four that come of it; and what reads these.
-#[derive(Debug)]
-pub struct MaskPredictor {
-    deconv: Linear,
-    /// Channels of each of the four, with their padding.
-    width: usize,
-    predictor: Linear,
 }
 
 impl Cpu {
@@ -56,7 +46,7 @@ impl Cpu {
     fn options(&self, role: Role) -> Options {
         match role {
             Role::Backbone => self.of_backbone,
-            Role::Proposals | Role::Heads => self.of_heads,
+            Role::Heads => self.of_heads,
         }
     }
 
@@ -72,11 +62,11 @@ impl Backend for Cpu {
     type Map = FeatureMap;
     type Conv = Layer;
     type Stem = Stem;
-    type Linear = Linear;
-    type MaskPredictor = MaskPredictor;
-    type Room = FeatureMap;
+    type Linear = kernels::Conv;
 
-    const ARENA: bool = true;
+    fn padded(channels: usize) -> usize {
+        channel_stride(channels)
+    }
 
     fn pack_conv(&self, conv: Conv, role: Role) -> Result<Layer> {
         Layer::pack(conv, self.options(role))
@@ -86,12 +76,12 @@ impl Backend for Cpu {
         with_filters(&conv, |filters| Stem::new(self.of_backbone, filters))
     }
 
-    fn pack_linear(&self, linear: &candle_nn::Linear, cells: Option<usize>, _: bool) -> Result<Linear> {
+    fn pack_linear(&self, linear: &candle_nn::Linear, cells: Option<usize>, _: bool) -> Result<kernels::Conv> {
         let (outputs, inputs) = linear.weight().dims2()?;
         let bias = linear.bias().map(|bias| bias.to_vec1::<f32>()).transpose()?.unwrap_or_default();
         with_values(linear.weight(), |weight| {
             let Some(cells) = cells else {
-                return Linear::new(self.of_heads, inputs, outputs, &bias, |k, o| weight[o * inputs + k]);
+                return kernels::Conv::linear(self.of_heads, inputs, outputs, &bias, |k, o| weight[o * inputs + k]);
             };
             // A pooled RoI is read as it lies there: cells of aligned channels, not channels of cells.
             let channels = inputs / cells;
@@ -100,27 +90,8 @@ impl Backend for Cpu {
                 c if c < channels => weight[o * inputs + c * cells + k / stride],
                 _ => 0.0,
             };
-            Linear::new(self.of_heads, cells * stride, outputs, &bias, at)
+            kernels::Conv::linear(self.of_heads, cells * stride, outputs, &bias, at)
         })
-    }
-
-    fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<MaskPredictor> {
-        let (inputs, outputs, _, _) = deconv.weight().dims4()?;
-        let bias = deconv.bias().map(|b| b.to_vec1::<f32>()).transpose()?.unwrap_or_else(|| vec![0.0; outputs]);
-        let width = channel_stride(outputs);
-        let padded: Vec<f32> = (0..4 * width).map(|o| bias.get(o % width).copied().unwrap_or(0.0)).collect();
-        let deconv = with_values(deconv.weight(), |weight| {
-            let at = |k: usize, o: usize| match o % width {
-                channel if channel < outputs => weight[(k * outputs + channel) * 4 + o / width],
-                _ => 0.0,
-            };
-            Linear::new(self.of_heads, inputs, 4 * width, &padded, at)
-        })?;
-        let predictor = with_filters(predictor, |f| {
-            let at = |k: usize, o: usize| if k < f.input { f.weight[o * f.input + k] } else { 0.0 };
-            Linear::new(self.of_heads, width, f.output, f.bias, at)
-        })?;
-        Ok(MaskPredictor { deconv, width, predictor })
     }
 
     fn stem(&self, stem: &Stem, image: Image, split: bool, beside: Option<(&Layer, bool)>) -> Result<FeatureMap> {
@@ -134,8 +105,7 @@ impl Backend for Cpu {
     }
 
     fn conv(&self, conv: &Layer, x: &FeatureMap, post: PostOps<FeatureMap>) -> Result<FeatureMap> {
-        let PostOps { relu, add, split } = post;
-        conv.forward(x, kernels::PostOps { relu, add_to: add, split })
+        conv.forward(x, post)
     }
 
     fn flatten(&self, x: FeatureMap) -> Result<FeatureMap> {
@@ -143,8 +113,13 @@ impl Backend for Cpu {
         Ok(x.reshape(count, 1, 1, values))
     }
 
-    fn linear(&self, linear: &Linear, x: &FeatureMap, relu: bool) -> Result<FeatureMap> {
-        Ok(linear.forward(x, relu))
+    fn quarters(&self, x: FeatureMap) -> Result<FeatureMap> {
+        let (pixels, channels) = (x.pixels(), x.channels());
+        Ok(x.reshape(pixels * 4, 1, 1, channels / 4))
+    }
+
+    fn linear(&self, linear: &kernels::Conv, x: &FeatureMap, relu: bool) -> Result<FeatureMap> {
+        Ok(linear.forward(x, PostOps { relu, ..PostOps::default() }))
     }
 
     fn upsample_add(&self, mut fine: FeatureMap, coarse: &FeatureMap, average: bool) -> Result<FeatureMap> {
@@ -164,9 +139,9 @@ impl Backend for Cpu {
         stem.uses_amx()
     }
 
-    fn reserve(&self, conv: &Layer, of: &FeatureMap, beside: &[FeatureMap]) -> Result<FeatureMap> {
+    fn reserve(&self, conv: &Layer, of: &FeatureMap, beside: &[FeatureMap]) -> Result<Option<FeatureMap>> {
         let values = conv.result_values(of.pixels(), false)?;
-        Ok(self.room(values, &beside.iter().collect::<Vec<_>>()))
+        Ok(Some(self.room(values, &beside.iter().collect::<Vec<_>>())))
     }
 }
 
@@ -182,21 +157,6 @@ impl HostBackend for Cpu {
             roi_align(Isa::best(), feature, &op, &rows, &mut out);
         }
         Ok(out)
-    }
-
-    fn mask_logits(&self, predictor: &MaskPredictor, x: &FeatureMap, channels: &[usize]) -> Result<Vec<Vec<f32>>> {
-        let (count, side) = (x.count(), x.height());
-        let quarters = predictor.deconv.forward(x, true).reshape(count * side * side * 4, 1, 1, predictor.width);
-        let logits = predictor.predictor.forward(&quarters, false);
-        let of_roi = |(i, &channel): (usize, &usize)| {
-            let cells = (0..side * 2).flat_map(|y| (0..side * 2).map(move |x| (y, x)));
-            let value = |(y, x): (usize, usize)| {
-                let cell = (i * side + y / 2) * side + x / 2;
-                logits.data()[(cell * 4 + y % 2 * 2 + x % 2) * logits.stride() + channel]
-            };
-            cells.map(value).collect()
-        };
-        Ok(channels.iter().enumerate().map(of_roi).collect())
     }
 
     fn to_host<'a>(&self, x: &'a FeatureMap) -> Result<HostMap<'a>> {

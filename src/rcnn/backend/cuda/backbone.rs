@@ -1,13 +1,12 @@
 //! What [`Backend`] asks for.
 
-use candle_nn::{ConvTranspose2d, Linear};
+use candle_nn::Linear;
 
 use super::Dtype;
 use super::dense::Dense;
 use super::input::{Input, Loaded};
-use super::layer::{FeatureMap, Layer, Ops};
-use super::masks::MaskPredictor;
-use super::runtime::Params;
+use super::layer::{FeatureMap, Layer, Ops, padded};
+use super::params::{Convert, MaxPool, UpsampleAdd};
 use crate::rcnn::Result;
 use crate::rcnn::backend::{Backend, PostOps, Role};
 use crate::rcnn::layers::Conv;
@@ -19,54 +18,16 @@ pub(super) struct Pages<'a> {
     pub loaded: &'a Loaded,
 }
 
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct MaxPool {
-    input: u64,
-    output: u64,
-    height: i32,
-    width: i32,
-    channels: i32,
-    out_height: i32,
-    out_width: i32,
-    unused: i32,
-}
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct UpsampleAdd {
-    coarse: u64,
-    fine: u64,
-    height: i32,
-    width: i32,
-    channels: i32,
-    coarse_height: i32,
-    coarse_width: i32,
-    factor: f32,
-}
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct Convert {
-    input: u64,
-    output: u64,
-}
-
-// SAFETY: plain numbers, as the kernels declare them.
-unsafe impl Params for MaxPool {}
-// SAFETY: as above.
-unsafe impl Params for Convert {}
-// SAFETY: as above.
-unsafe impl Params for UpsampleAdd {}
-
 impl Backend for Ops {
     type Image<'a> = Pages<'a>;
     type Map = FeatureMap;
     type Conv = Layer;
     type Stem = Layer;
     type Linear = Dense;
-    type MaskPredictor = MaskPredictor;
-    type Room = ();
+
+    fn padded(channels: usize) -> usize {
+        padded(channels)
+    }
 
     fn pack_conv(&self, conv: Conv, _: Role) -> Result<Layer> {
         Layer::pack(self, &conv)
@@ -77,11 +38,7 @@ impl Backend for Ops {
     }
 
     fn pack_linear(&self, linear: &Linear, cells: Option<usize>, last: bool) -> Result<Dense> {
-        Dense::of(self, linear, cells, if last { Dtype::F32 } else { self.dtype })
-    }
-
-    fn pack_mask_predictor(&self, deconv: &ConvTranspose2d, predictor: &Conv) -> Result<MaskPredictor> {
-        MaskPredictor::pack(self, deconv, predictor)
+        Dense::pack(self, linear, cells, if last { Dtype::F32 } else { self.dtype })
     }
 
     fn stem(&self, stem: &Layer, image: Pages<'_>, _: bool, _: Option<(&Layer, bool)>) -> Result<FeatureMap> {
@@ -94,12 +51,17 @@ impl Backend for Ops {
     }
 
     fn linear(&self, linear: &Dense, x: &FeatureMap, relu: bool) -> Result<FeatureMap> {
-        let buffer = linear.forward(self, x.buffer.address, x.pixels(), relu)?;
-        Ok(FeatureMap { buffer, count: x.count, height: x.height, width: x.width, channels: linear.output })
+        linear.forward(self, x, relu)
     }
 
     fn flatten(&self, x: FeatureMap) -> Result<FeatureMap> {
-        Ok(x.into_rows())
+        let values = x.height * x.width * x.channels;
+        Ok(x.into_rows(values))
+    }
+
+    fn quarters(&self, x: FeatureMap) -> Result<FeatureMap> {
+        let channels = x.channels / 4;
+        Ok(x.into_rows(channels))
     }
 
     fn upsample_add(&self, fine: FeatureMap, coarse: &FeatureMap, average: bool) -> Result<FeatureMap> {
@@ -121,10 +83,6 @@ impl Backend for Ops {
         let out = self.map(x.count, (x.height - 1) / 2 + 1, (x.width - 1) / 2 + 1, x.channels)?;
         self.im2col(x, &out, (1, 2, 1), 0, out.pixels(), out.buffer.address)?;
         Ok(out)
-    }
-
-    fn reserve(&self, _: &Layer, _: &FeatureMap, _: &[FeatureMap]) -> Result<()> {
-        Ok(())
     }
 }
 
@@ -148,7 +106,7 @@ impl Ops {
             channels: x.channels as i32,
             out_height: out.height as i32,
             out_width: out.width as i32,
-            unused: 0,
+            ..Default::default()
         };
         self.context.items(&self.named("max_pool"), &params, out.values() / self.dtype.pack())?;
         Ok(out)

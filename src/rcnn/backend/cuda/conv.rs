@@ -2,8 +2,10 @@
 
 use super::Dtype;
 use super::layer::{FeatureMap, Layer, Ops, Weight};
-use super::runtime::{Buffer, Params, Product};
+use super::params::{Finish, Im2col, Moments, Winograd};
+use super::runtime::{Buffer, Product};
 use crate::rcnn::backend::PostOps;
+use crate::rcnn::layers::{EPS, GROUPS};
 use crate::rcnn::{Error, Result};
 
 /// Bytes that the rows of one product may take at most; more are multiplied in several.
@@ -12,85 +14,13 @@ const SCRATCH: usize = 128 << 20;
 /// Threads of a block that takes a group's moments.
 const NORM_THREADS: usize = 512;
 
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct Im2col {
-    input: u64,
-    output: u64,
-    height: i32,
-    width: i32,
-    channels: i32,
-    out_height: i32,
-    out_width: i32,
-    kernel: i32,
-    stride: i32,
-    padding: i32,
-    groups: i32,
-    unused: i32,
-    first: i64,
-}
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct Winograd {
-    map: u64,
-    tiles: u64,
-    bias: u64,
-    height: i32,
-    width: i32,
-    channels: i32,
-    down: i32,
-    across: i32,
-    relu: i32,
-    first: i64,
-    count: i64,
-}
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct Finish {
-    map: u64,
-    bias: u64,
-    add: u64,
-    moments: u64,
-    affine: u64,
-    channels: i32,
-    relu: i32,
-    pixels: i32,
-    of_group: i32,
-    groups: i32,
-    unused: i32,
-}
-
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct Moments {
-    map: u64,
-    moments: u64,
-    pixels: i32,
-    channels: i32,
-    of_group: i32,
-    groups: i32,
-    epsilon: f32,
-    threads: i32,
-}
-
-// SAFETY: plain numbers, as the kernels declare them; their sizes are compared at each call of a twin.
-unsafe impl Params for Im2col {}
-// SAFETY: plain numbers, as the kernel declares them.
-unsafe impl Params for Winograd {}
-// SAFETY: plain numbers, as the kernel declares them.
-unsafe impl Params for Finish {}
-// SAFETY: plain numbers, as the kernel declares them.
-unsafe impl Params for Moments {}
-
 impl Ops {
     /// [N, H, W, C] → [N, H / stride, W / stride, D].
     pub fn run_conv(&self, layer: &Layer, x: &FeatureMap, mut then: PostOps<FeatureMap>) -> Result<FeatureMap> {
         assert_eq!(x.channels, layer.input, "a map with the channels of another layer");
         let (height, width) = ((x.height - 1) / layer.stride + 1, (x.width - 1) / layer.stride + 1);
         // A product adds to what is there already.
-        let in_place = then.add.take_if(|_| layer.ends_with_product());
+        let in_place = then.add_to.take_if(|_| layer.ends_with_product());
         let add = in_place.is_some();
         let out = in_place.map_or_else(|| self.map(x.count, height, width, layer.output), Ok)?;
         assert_eq!((out.pixels(), out.channels), (x.count * height * width, layer.output));
@@ -137,23 +67,17 @@ impl Ops {
         let (k, n) = (layer.row / layer.groups, layer.output / layer.groups);
         let last = layer.ends_with_product();
         Product {
-            m: 0,
-            n,
-            k,
-            a: 0,
             lda: layer.row,
             b: weight.address,
-            ldb: n,
             d: out.buffer.address,
             ldd: layer.output,
             // A batched product would need a bias for each group.
             bias: if last { layer.bias.as_ref().map_or(0, |b| b.address) } else { 0 },
             add,
             relu: relu && last,
-            dtype: self.dtype,
-            out: self.dtype,
             batch: layer.groups,
             strides: if layer.groups > 1 { [k, k * n, n] } else { [0; 3] },
+            ..Product::new([0, n, k], self.dtype)
         }
     }
 
@@ -179,8 +103,8 @@ impl Ops {
             stride: stride as i32,
             padding: (kernel / 2) as i32,
             groups: groups as i32,
-            unused: 0,
             first: first as i64,
+            ..Default::default()
         };
         let items = rows * kernel * kernel * x.channels / self.dtype.pack();
         self.context.items(&self.named("im2col"), &params, items)
@@ -210,22 +134,12 @@ impl Ops {
             };
             self.context.items("winograd_scatter", &params, count * layer.input)?;
             self.context.product(&Product {
-                m: count,
-                n: layer.output,
-                k: layer.input,
                 a: scattered.address,
-                lda: layer.input,
                 b: weight.address,
-                ldb: layer.output,
                 d: products.address,
-                ldd: layer.output,
-                bias: 0,
-                add: false,
-                relu: false,
-                dtype: Dtype::F32,
-                out: Dtype::F32,
                 batch: 36,
                 strides: [count * layer.input, layer.input * layer.output, count * layer.output],
+                ..Product::new([count, layer.output, layer.input], Dtype::F32)
             })?;
             let bias = layer.bias.as_ref().map_or(0, |b| b.address);
             let (map, channels) = (out.buffer.address, layer.output as i32);
@@ -244,36 +158,31 @@ impl Ops {
         let mut params = Finish {
             map: out.buffer.address,
             bias: layer.bias.as_ref().filter(|_| layer.groups > 1).map_or(0, |bias| bias.address),
-            add: then.add.as_ref().map_or(0, |map| map.buffer.address),
-            moments: 0,
-            affine: 0,
+            add: then.add_to.as_ref().map_or(0, |map| map.buffer.address),
             channels: channels as i32,
             relu: i32::from(then.relu),
             pixels: pixels as i32,
-            of_group: 0,
-            groups: 0,
-            unused: 0,
+            ..Default::default()
         };
         let moments;
-        if let Some(norm) = &layer.norm {
-            let of_group = channels / norm.groups;
-            moments = self.context.buffer(out.count * norm.groups * 2 * 4)?;
+        if let Some(affine) = &layer.norm {
+            moments = self.context.buffer(out.count * GROUPS * 2 * 4)?;
+            params.moments = moments.address;
+            params.affine = affine.address;
+            params.of_group = (channels / GROUPS) as i32;
+            params.groups = GROUPS as i32;
             let of_norm = Moments {
                 map: params.map,
-                moments: moments.address,
-                pixels: pixels as i32,
-                channels: channels as i32,
-                of_group: of_group as i32,
-                groups: norm.groups as i32,
-                epsilon: norm.epsilon,
+                moments: params.moments,
+                pixels: params.pixels,
+                channels: params.channels,
+                of_group: params.of_group,
+                groups: params.groups,
+                epsilon: EPS as f32,
                 threads: NORM_THREADS as i32,
             };
             let shared = NORM_THREADS * 4;
-            self.context.blocks(&self.named("moments"), &of_norm, out.count * norm.groups, NORM_THREADS, shared)?;
-            params.moments = moments.address;
-            params.affine = norm.affine.address;
-            params.of_group = of_group as i32;
-            params.groups = norm.groups as i32;
+            self.context.blocks(&self.named("moments"), &of_norm, out.count * GROUPS, NORM_THREADS, shared)?;
         }
         self.context.items(&self.named("finish"), &params, out.values())
     }

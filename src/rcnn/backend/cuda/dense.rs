@@ -3,7 +3,7 @@
 use candle_nn::Linear;
 
 use super::Dtype;
-use super::layer::{Ops, padded};
+use super::layer::{FeatureMap, Ops, padded};
 use super::runtime::{Buffer, Product};
 use crate::rcnn::Result;
 use crate::rcnn::layers::with_values;
@@ -20,61 +20,40 @@ pub(super) struct Dense {
 }
 
 impl Dense {
-    /// `weight(k, o)` and the biases; results are of the type `out`.
-    pub fn pack(
-        ops: &Ops,
-        input: usize,
-        bias: &[f32],
-        out: Dtype,
-        weight: impl Fn(usize, usize) -> f32,
-    ) -> Result<Self> {
-        let output = padded(bias.len());
-        let mut packed = vec![0f32; input * output];
-        for (k, row) in packed.chunks_exact_mut(output).enumerate() {
-            row[..bias.len()].iter_mut().enumerate().for_each(|(o, value)| *value = weight(k, o));
-        }
-        let mut padded_bias = bias.to_vec();
-        padded_bias.resize(output, 0.0);
-        let weight = ops.context.upload_as(&packed, ops.dtype)?;
-        Ok(Self { weight, bias: ops.context.upload_as(&padded_bias, out)?, input, output, out })
-    }
-
-    /// With `cells`: of a pooled region, whose values the layer has as [channels, cells] and a map as [cells, padded channels].
-    pub fn of(ops: &Ops, linear: &Linear, cells: Option<usize>, out: Dtype) -> Result<Self> {
+    /// With `cells`: of a pooled region, whose values the layer has as [channels, cells] and a map as [cells, padded channels]. Results are of the type
+    /// `out`.
+    pub fn pack(ops: &Ops, linear: &Linear, cells: Option<usize>, out: Dtype) -> Result<Self> {
         let (outputs, inputs) = linear.weight().dims2()?;
         let bias = linear.bias().map(|bias| bias.to_vec1::<f32>()).transpose()?.unwrap_or_else(|| vec![0.0; outputs]);
         let cells = cells.unwrap_or(1);
         let channels = inputs / cells;
-        let stride = padded(channels);
-        with_values(linear.weight(), |weights| {
-            Self::pack(ops, cells * stride, &bias, out, |k, o| match (k / stride, k % stride) {
-                (cell, channel) if channel < channels => weights[o * inputs + channel * cells + cell],
-                _ => 0.0,
-            })
-        })?
+        let (input, output) = (cells * padded(channels), padded(outputs));
+        let mut packed = vec![0f32; input * output];
+        with_values(linear.weight(), |weight| {
+            for (k, row) in packed.chunks_exact_mut(output).enumerate() {
+                let (cell, channel) = (k / padded(channels), k % padded(channels));
+                if channel < channels {
+                    let of_outputs = weight.iter().skip(channel * cells + cell).step_by(inputs);
+                    row.iter_mut().zip(of_outputs).for_each(|(to, &value)| *to = value);
+                }
+            }
+        })?;
+        let weight = ops.context.upload_as(&packed, ops.dtype)?;
+        Ok(Self { weight, bias: ops.bias(&bias, out)?, input, output, out })
     }
 
-    /// The rows' buffer, each of `output` values.
-    pub fn forward(&self, ops: &Ops, x: u64, rows: usize, relu: bool) -> Result<Buffer> {
-        let out = ops.context.buffer(rows * self.output * self.out.bytes())?;
+    pub fn forward(&self, ops: &Ops, x: &FeatureMap, relu: bool) -> Result<FeatureMap> {
+        let buffer = ops.context.buffer(x.pixels() * self.output * self.out.bytes())?;
+        let product = Product::new([x.pixels(), self.output, self.input], ops.dtype);
         ops.context.product(&Product {
-            m: rows,
-            n: self.output,
-            k: self.input,
-            a: x,
-            lda: self.input,
+            a: x.buffer.address,
             b: self.weight.address,
-            ldb: self.output,
-            d: out.address,
-            ldd: self.output,
+            d: buffer.address,
             bias: self.bias.address,
-            add: false,
             relu,
-            dtype: ops.dtype,
             out: self.out,
-            batch: 1,
-            strides: [0; 3],
+            ..product
         })?;
-        Ok(out)
+        Ok(FeatureMap { buffer, count: x.count, height: x.height, width: x.width, channels: self.output })
     }
 }

@@ -57,7 +57,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Why there is no GPU to be used, in a sentence with the remedy; `None` if there is one.
-pub(super) fn missing() -> Option<String> {
+pub fn missing() -> Option<String> {
     // SAFETY: looks whether the library can be loaded.
     if !unsafe { sys::is_culib_present() } {
         return Some(
@@ -185,7 +185,8 @@ impl Runtime for Gpu {
 
     fn alloc(&self, bytes: usize) -> Result<u64> {
         // SAFETY: the stream is ours, and everything that uses the memory is on it.
-        unsafe { driver::malloc_async(self.stream, bytes) }.map_err(|e| error("the GPU's memory", e))
+        unsafe { driver::malloc_async(self.stream, bytes.next_multiple_of(256)) }
+            .map_err(|e| error("the GPU's memory", e))
     }
 
     fn free(&self, address: u64, _bytes: usize) {

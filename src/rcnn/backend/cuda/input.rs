@@ -3,8 +3,8 @@
 use image::RgbImage;
 
 use super::layer::{FeatureMap, Layer, Ops};
-use super::params::ResizeParams;
-use super::runtime::{Buffer, Params};
+use super::params::{ResizeParams, StemRows};
+use super::runtime::Buffer;
 use crate::rcnn::backend::PostOps;
 use crate::rcnn::config::Config;
 use crate::rcnn::input::resample::Tables;
@@ -31,25 +31,6 @@ pub(super) struct Loaded {
     pub originals: Buffer,
 }
 
-#[derive(Debug, Clone, Copy)]
-#[repr(C)]
-struct StemRows {
-    input: u64,
-    output: u64,
-    height: i32,
-    width: i32,
-    out_height: i32,
-    out_width: i32,
-    order: [i32; 3],
-    mean: [f32; 3],
-    deviation: [f32; 3],
-    row: i32,
-    first: i64,
-}
-
-// SAFETY: plain numbers, as the kernels declare them.
-unsafe impl Params for StemRows {}
-
 impl Input {
     pub fn new(config: &Config) -> Self {
         Self { config: config.clone() }
@@ -64,39 +45,50 @@ impl Input {
         let count = images.len();
         let (width, height) = resized_size(original.0, original.1, &self.config);
         let bytes: Vec<&[u8]> = images.iter().map(|image| image.as_raw().as_slice()).collect();
-        let mut pixels = ops.context.buffer(bytes.iter().map(|b| b.len()).sum())?;
+        let pixels = ops.context.buffer(bytes.iter().map(|b| b.len()).sum())?;
         ops.context.0.write(pixels.address, &bytes)?;
-        let (mut w, mut h) = original;
-        if width != w {
-            pixels = resize(ops, &pixels, (count, w, h), "resize_horizontal", &Tables::new(w, width), width * h)?;
-            w = width;
-        }
-        if height != h {
-            pixels = resize(ops, &pixels, (count, w, h), "resize_vertical", &Tables::new(h, height), width * height)?;
-            h = height;
-        }
+        let pixels = resize(ops, pixels, count, original, (width, height))?;
         let pairs = |(w, h): (u32, u32)| ops.context.upload(&[w as f32, h as f32].repeat(count));
         Ok(Loaded {
             pixels,
             count,
             original,
-            size: (w as usize, h as usize),
-            sizes: pairs((w, h))?,
+            size: (width as usize, height as usize),
+            sizes: pairs((width, height))?,
             originals: pairs(original)?,
         })
     }
 }
 
-fn resize(
+/// So many images [height, width, 3] of bytes, from one size (width, height) to another.
+pub(super) fn resize(
+    ops: &Ops,
+    mut pixels: Buffer,
+    count: usize,
+    (width, height): (u32, u32),
+    (to_width, to_height): (u32, u32),
+) -> Result<Buffer> {
+    if to_width != width {
+        let (tables, made) = (Tables::new(width, to_width), count * (to_width * height) as usize);
+        pixels = resize_side(ops, &pixels, (width, height), "resize_horizontal", &tables, made)?;
+    }
+    if to_height != height {
+        let (tables, made) = (Tables::new(height, to_height), count * (to_width * to_height) as usize);
+        pixels = resize_side(ops, &pixels, (to_width, height), "resize_vertical", &tables, made)?;
+    }
+    Ok(pixels)
+}
+
+/// `pixels`: of the result.
+fn resize_side(
     ops: &Ops,
     input: &Buffer,
-    (count, width, height): (usize, u32, u32),
+    (width, height): (u32, u32),
     kernel: &str,
     tables: &Tables,
-    pixels: u32,
+    pixels: usize,
 ) -> Result<Buffer> {
-    let items = count * pixels as usize;
-    let output = ops.context.buffer(items * 3)?;
+    let output = ops.context.buffer(pixels * 3)?;
     let starts = ops.context.upload(&tables.starts)?;
     let offsets = ops.context.upload(&tables.offsets)?;
     let weights = ops.context.upload(&tables.weights)?;
@@ -110,7 +102,7 @@ fn resize(
         width: width as i32,
         target: tables.starts.len() as i32,
     };
-    ops.context.items(kernel, &params, items)?;
+    ops.context.items(kernel, &params, pixels)?;
     Ok(output)
 }
 
@@ -124,7 +116,6 @@ impl Ops {
         let (name, row) = (self.named("stem_im2col"), layer.row);
         let params = StemRows {
             input: images.pixels.address,
-            output: 0,
             height: height as i32,
             width: width as i32,
             out_height: out_height as i32,
@@ -133,7 +124,7 @@ impl Ops {
             mean: three(&model.pixel_mean),
             deviation: three(&model.pixel_std),
             row: row as i32,
-            first: 0,
+            ..Default::default()
         };
         let out = self.map(images.count, out_height, out_width, layer.output)?;
         self.product_of_rows(layer, &out, false, true, |first, rows, output| {

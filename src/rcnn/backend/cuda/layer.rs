@@ -3,7 +3,7 @@
 use super::Dtype;
 use super::runtime::{Buffer, Context};
 use crate::rcnn::backend::PostOps;
-use crate::rcnn::layers::{Conv, EPS, GROUPS, Group, with_filters};
+use crate::rcnn::layers::{Conv, Group, with_filters};
 use crate::rcnn::{Error, Result};
 
 /// Channels with their padding: whole packs of 16 bytes, whatever the type.
@@ -30,10 +30,9 @@ impl FeatureMap {
         self.pixels() * self.channels
     }
 
-    /// The same values as rows, one an image.
-    pub fn into_rows(self) -> Self {
-        let channels = self.height * self.width * self.channels;
-        Self { height: 1, width: 1, channels, ..self }
+    /// The same values as rows of so many.
+    pub fn into_rows(self, channels: usize) -> Self {
+        Self { count: self.values() / channels, height: 1, width: 1, channels, ..self }
     }
 }
 
@@ -48,7 +47,8 @@ pub(super) struct Ops {
 pub(super) struct Layer {
     pub weight: Weight,
     pub bias: Option<Buffer>,
-    pub norm: Option<GroupNorm>,
+    /// Of a group norm: weight and bias of each channel, side by side.
+    pub norm: Option<Buffer>,
     pub kernel: usize,
     pub stride: usize,
     pub groups: usize,
@@ -67,33 +67,35 @@ pub(super) enum Weight {
     Winograd(Buffer),
 }
 
-#[derive(Debug)]
-pub(super) struct GroupNorm {
-    /// Weight and bias of each channel, side by side.
-    pub affine: Buffer,
-    pub groups: usize,
-    pub epsilon: f32,
-}
-
 impl Layer {
     pub fn pack(ops: &Ops, conv: &Conv) -> Result<Self> {
+        Self::pack_for(ops, conv, padded(conv.conv.weight().dim(1)? * conv.conv.config().groups))
+    }
+
+    /// The first convolution, of three channels without padding.
+    pub fn pack_stem(ops: &Ops, conv: &Conv) -> Result<Self> {
+        Self::pack_for(ops, conv, conv.conv.weight().dim(1)?)
+    }
+
+    /// For maps of so many channels, with their padding.
+    fn pack_for(ops: &Ops, conv: &Conv, input: usize) -> Result<Self> {
         let groups = conv.conv.config().groups;
-        let norm = conv.norm.as_ref().map(|norm| GroupNorm::pack(ops, norm)).transpose()?;
+        let norm = conv.norm.as_ref().map(|norm| ops.affine(norm)).transpose()?;
         with_filters(conv, |f| {
-            let (input, output, taps) = (f.input * groups, f.output, f.kernel * f.kernel);
-            if groups > 1 && !(input.is_multiple_of(8) && output.is_multiple_of(8)) {
+            if groups > 1 && !((f.input * groups).is_multiple_of(8) && f.output.is_multiple_of(8)) {
                 return Err(Error::Gpu(format!(
                     "a convolution of {groups} groups of {} channels does not run on a GPU; use the CPU",
                     f.input
                 )));
             }
-            let (rows, columns) = (padded(input), padded(output));
+            let (taps, output) = (f.kernel * f.kernel, padded(f.output));
+            let row = padded(taps * input);
             let is_winograd = ops.dtype == Dtype::F32 && f.kernel == 3 && f.stride == 1 && groups == 1;
             let weight = if is_winograd {
                 Weight::Winograd(ops.context.upload(&winograd_filters(f.weight, f.input, f.output))?)
             } else {
-                let (of_group, to_group) = (rows / groups, columns / groups);
-                let mut packed = vec![0f32; taps * rows * to_group];
+                let (of_group, to_group) = (input / groups, output / groups);
+                let mut packed = vec![0f32; row * to_group];
                 for (o, filter) in f.weight.chunks_exact(f.input * taps).enumerate() {
                     let (group, o) = (o / to_group, o % to_group);
                     for (at, &value) in filter.iter().enumerate() {
@@ -103,37 +105,8 @@ impl Layer {
                 }
                 Weight::Rows(ops.context.upload_as(&packed, ops.dtype)?)
             };
-            let bias = (!f.bias.is_empty()).then(|| ops.bias(f.bias)).transpose()?;
-            let row = taps * rows;
-            Ok(Self {
-                weight,
-                bias,
-                norm,
-                kernel: f.kernel,
-                stride: f.stride,
-                groups,
-                row,
-                input: rows,
-                output: columns,
-            })
-        })?
-    }
-
-    /// The first convolution, 7 × 7 of three channels, which reads rows of [taps, channels].
-    pub fn pack_stem(ops: &Ops, conv: &Conv) -> Result<Self> {
-        let norm = conv.norm.as_ref().map(|norm| GroupNorm::pack(ops, norm)).transpose()?;
-        with_filters(conv, |f| {
-            let (taps, output) = (f.kernel * f.kernel, padded(f.output));
-            let row = padded(taps * f.input);
-            let mut packed = vec![0f32; row * output];
-            for (o, filter) in f.weight.chunks_exact(f.input * taps).enumerate() {
-                for (at, &value) in filter.iter().enumerate() {
-                    packed[(at % taps * f.input + at / taps) * output + o] = value;
-                }
-            }
-            let weight = Weight::Rows(ops.context.upload_as(&packed, ops.dtype)?);
-            let bias = (!f.bias.is_empty()).then(|| ops.bias(f.bias)).transpose()?;
-            Ok(Self { weight, bias, norm, kernel: f.kernel, stride: f.stride, groups: 1, row, input: 0, output })
+            let bias = (!f.bias.is_empty()).then(|| ops.bias(f.bias, ops.dtype)).transpose()?;
+            Ok(Self { weight, bias, norm, kernel: f.kernel, stride: f.stride, groups, row, input, output })
         })?
     }
 
@@ -148,15 +121,7 @@ impl Layer {
 
     /// Whether something is to be done behind the products.
     pub fn is_left(&self, then: &PostOps<FeatureMap>) -> bool {
-        self.norm.is_some() || self.groups > 1 || then.add.is_some()
-    }
-}
-
-impl GroupNorm {
-    fn pack(ops: &Ops, norm: &Group) -> Result<Self> {
-        let (weight, bias) = (norm.weight.to_vec1::<f32>()?, norm.bias.to_vec1::<f32>()?);
-        let affine: Vec<f32> = weight.iter().zip(&bias).flat_map(|(&w, &b)| [w, b]).collect();
-        Ok(Self { affine: ops.context.upload(&affine)?, groups: GROUPS, epsilon: EPS as f32 })
+        self.norm.is_some() || self.groups > 1 || then.add_to.is_some()
     }
 }
 
@@ -188,10 +153,16 @@ impl Ops {
         Ok(FeatureMap { buffer, count, height, width, channels })
     }
 
-    fn bias(&self, bias: &[f32]) -> Result<Buffer> {
+    /// With zeros for the padding.
+    pub fn bias(&self, bias: &[f32], dtype: Dtype) -> Result<Buffer> {
         let mut padded_bias = bias.to_vec();
         padded_bias.resize(padded(bias.len()), 0.0);
-        self.context.upload_as(&padded_bias, self.dtype)
+        self.context.upload_as(&padded_bias, dtype)
+    }
+
+    fn affine(&self, norm: &Group) -> Result<Buffer> {
+        let (weight, bias) = (norm.weight.to_vec1::<f32>()?, norm.bias.to_vec1::<f32>()?);
+        self.context.upload(&weight.into_iter().zip(bias).map(|(w, b)| [w, b]).collect::<Vec<_>>())
     }
 
     /// The kernel of that name for this network's type.

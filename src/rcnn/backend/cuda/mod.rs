@@ -30,7 +30,7 @@ use self::backbone::Pages;
 use self::dtype::Dtype;
 pub use self::dtype::Precision;
 use self::gpu::Gpu;
-use self::heads::Found;
+pub use self::gpu::missing;
 use self::input::Input;
 use self::layer::Ops;
 use self::runtime::{Buffer, Context};
@@ -38,9 +38,7 @@ use super::gpu_info::GpuInfo;
 use crate::rcnn::backbone::Fpn;
 use crate::rcnn::config::Config;
 use crate::rcnn::detection::Detection;
-use crate::rcnn::geometry::boxes::rescale;
 use crate::rcnn::network::Network;
-use crate::rcnn::post::mask::Rle;
 use crate::rcnn::proposals::{Proposals, Rpn};
 use crate::rcnn::roi_heads::{BoxHead, MaskHead, RoiHeads};
 use crate::rcnn::trace::Trace;
@@ -60,11 +58,6 @@ pub struct Cuda {
     anchors: Vec<Buffer>,
     box_head: BoxHead<Ops>,
     mask_head: Option<MaskHead<Ops>>,
-}
-
-/// Why there is no GPU to be used, in a sentence with the remedy; `None` if there is one.
-pub fn missing() -> Option<String> {
-    gpu::missing()
 }
 
 /// The GPU of that number.
@@ -102,10 +95,8 @@ impl Cuda {
         let roi_heads = vb.pp("roi_heads");
         let box_head = BoxHead::load(&ops, config, roi_heads.clone(), levels)?;
         heads::check(&rpn.decoder, &box_head.pooler, &box_head.selection)?;
-        let mask_head = match config.model.mask_on {
-            true => Some(MaskHead::load(&ops, &config.model, roi_heads, levels)?),
-            false => None,
-        };
+        let mask_head =
+            config.model.mask_on.then(|| MaskHead::load(&ops, &config.model, roi_heads, levels)).transpose()?;
         Ok(Self { gpu, input: Input::new(config), backbone, rpn, anchors, box_head, mask_head, ops, rpn_ops })
     }
 }
@@ -160,33 +151,5 @@ impl Network for Cuda {
 
     fn backend_name(&self) -> &'static str {
         "CUDA"
-    }
-}
-
-impl Found {
-    /// As the model reports them: boxes in pixels of the image that was given, without those that are empty there.
-    fn detections(
-        &self,
-        ops: &Ops,
-        counts: &[usize],
-        masks: Option<&[Rle]>,
-        input: &input::Loaded,
-    ) -> Result<Vec<Vec<Detection>>> {
-        let rows = self.rows(ops, counts)?;
-        let mut masks = masks.map(<[_]>::iter);
-        let from = (input.size.0 as f32, input.size.1 as f32);
-        let to = (input.original.0 as f32, input.original.1 as f32);
-        let mut pages = vec![];
-        for page in rows {
-            let mut detections = vec![];
-            for (b, score, class_id) in page {
-                let mask = masks.as_mut().and_then(Iterator::next).cloned();
-                if let Some(box_px) = rescale(&b, from, to) {
-                    detections.push(Detection { class_id, score, box_px, mask });
-                }
-            }
-            pages.push(detections);
-        }
-        Ok(pages)
     }
 }

@@ -16,197 +16,272 @@ pub const TOP_K_MOST: usize = 4096;
 /// Boxes that a word of `nms_mask` is about.
 pub const NMS_BITS: usize = 64;
 
-/// Of `resize_horizontal` and `resize_vertical`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ResizeParams {
-    pub input: u64,
-    pub output: u64,
-    pub starts: u64,
-    pub offsets: u64,
-    pub weights: u64,
-    pub height: i32,
-    pub width: i32,
-    pub target: i32,
-}
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ProposalLevel {
-    pub predictions: u64,
-    pub anchors: u64,
-    pub height: i32,
-    pub width: i32,
-    pub stride: i32,
-    pub step: f32,
-}
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ProposalsTopkParams {
-    pub level: [ProposalLevel; 8],
-    pub sizes: u64,
-    pub boxes: u64,
-    pub scores: u64,
-    pub counts: u64,
-    pub levels: i32,
-    pub anchors: i32,
-    pub cap: i32,
-    pub offset: f32,
-    pub min_size: f32,
-    pub weights: [f32; 4],
-}
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ProposalsMergeParams {
-    pub boxes: u64,
-    pub scores: u64,
-    pub kept: u64,
-    pub kept_counts: u64,
-    pub rois: u64,
-    pub roi_scores: u64,
-    pub roi_counts: u64,
-    pub levels: i32,
-    pub cap: i32,
-    pub most: i32,
-    pub post: i32,
-}
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NmsMaskParams {
-    pub boxes: u64,
-    pub groups: u64,
-    pub counts: u64,
-    pub mask: u64,
-    pub cap: i32,
-    pub threshold: f32,
-}
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NmsScanParams {
-    pub counts: u64,
-    pub mask: u64,
-    pub kept: u64,
-    pub kept_counts: u64,
-    pub cap: i32,
-    pub most: i32,
-}
-
-/// Of `roi_align_f32`, `roi_align_f16` and `roi_align_bf16`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RoiAlignParams {
-    pub maps: [u64; 4],
-    pub heights: [i32; 4],
-    pub widths: [i32; 4],
-    pub scales: [f32; 4],
-    pub rois: u64,
-    pub images: u64,
-    pub counts: u64,
-    pub output: u64,
-    pub per_image: i32,
-    pub channels: i32,
-    pub resolution: i32,
-    pub sampling_ratio: i32,
-}
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ClassScoresParams {
-    pub predictions: u64,
-    pub scores: u64,
-    pub classes: i32,
-    pub deltas: i32,
-    pub stride: i32,
-}
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DetectionsTopkParams {
-    pub rois: u64,
-    pub roi_counts: u64,
-    pub scores: u64,
-    pub predictions: u64,
-    pub sizes: u64,
-    pub boxes: u64,
-    pub out_scores: u64,
-    pub out_classes: u64,
-    pub counts: u64,
-    pub post: i32,
-    pub classes: i32,
-    pub stride: i32,
-    pub class_agnostic: i32,
-    pub cap: i32,
-    pub threshold: f32,
-    pub weights: [f32; 4],
-}
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DetectionsGatherParams {
-    pub boxes: u64,
-    pub scores: u64,
-    pub classes: u64,
-    pub kept: u64,
-    pub kept_counts: u64,
-    pub out_boxes: u64,
-    pub out_scores: u64,
-    pub out_classes: u64,
-    pub cap: i32,
-    pub most: i32,
-}
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct MaskRoisParams {
-    pub boxes: u64,
-    pub classes: u64,
-    pub counts: u64,
-    pub out_boxes: u64,
-    pub out_images: u64,
-    pub out_classes: u64,
-    pub total: u64,
-    pub images: i32,
-    pub most: i32,
-}
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct MaskProbabilitiesParams {
-    pub logits: u64,
-    pub classes: u64,
-    pub output: u64,
-    pub resolution: i32,
-    pub stride: i32,
-}
-
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct MaskRunsParams {
-    pub masks: u64,
-    pub boxes: u64,
-    pub images: u64,
-    pub total: u64,
-    pub sizes: u64,
-    pub originals: u64,
-    pub bounds: u64,
-    pub taken: u64,
-    pub ranges: u64,
-    pub side: i32,
-    pub capacity: i32,
-}
-
+/// Structs with the fields of their C++ twins, in the same order.
 macro_rules! params {
-    ($($name:ident)*) => {
-        // SAFETY: plain numbers, in the order of the C++ structs.
-        $(unsafe impl Params for $name {})*
-    };
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, Default)]
+        #[repr(C)]
+        pub struct $name {
+            $(pub $field: $type,)*
+        }
+
+        // SAFETY: plain numbers, as the kernels declare them; sizes are compared at each call of a twin.
+        unsafe impl Params for $name {}
+    )*};
 }
 
 params! {
-    ResizeParams ProposalsTopkParams ProposalsMergeParams NmsMaskParams NmsScanParams RoiAlignParams ClassScoresParams
-    DetectionsTopkParams DetectionsGatherParams MaskRoisParams MaskProbabilitiesParams MaskRunsParams
+    /// Of `resize_horizontal` and `resize_vertical`.
+    ResizeParams {
+        input: u64,
+        output: u64,
+        starts: u64,
+        offsets: u64,
+        weights: u64,
+        height: i32,
+        width: i32,
+        target: i32,
+    }
+
+    ProposalLevel {
+        predictions: u64,
+        anchors: u64,
+        height: i32,
+        width: i32,
+        stride: i32,
+        step: f32,
+    }
+
+    ProposalsTopkParams {
+        level: [ProposalLevel; 8],
+        sizes: u64,
+        boxes: u64,
+        scores: u64,
+        counts: u64,
+        levels: i32,
+        anchors: i32,
+        cap: i32,
+        offset: f32,
+        min_size: f32,
+        weights: [f32; 4],
+    }
+
+    ProposalsMergeParams {
+        boxes: u64,
+        scores: u64,
+        kept: u64,
+        kept_counts: u64,
+        rois: u64,
+        roi_scores: u64,
+        roi_counts: u64,
+        levels: i32,
+        cap: i32,
+        most: i32,
+        post: i32,
+    }
+
+    NmsMaskParams {
+        boxes: u64,
+        groups: u64,
+        counts: u64,
+        mask: u64,
+        cap: i32,
+        threshold: f32,
+    }
+
+    NmsScanParams {
+        counts: u64,
+        mask: u64,
+        kept: u64,
+        kept_counts: u64,
+        cap: i32,
+        most: i32,
+    }
+
+    /// Of `roi_align_f32`, `roi_align_f16` and `roi_align_bf16`.
+    RoiAlignParams {
+        maps: [u64; 4],
+        heights: [i32; 4],
+        widths: [i32; 4],
+        scales: [f32; 4],
+        rois: u64,
+        images: u64,
+        counts: u64,
+        output: u64,
+        per_image: i32,
+        channels: i32,
+        resolution: i32,
+        sampling_ratio: i32,
+    }
+
+    ClassScoresParams {
+        predictions: u64,
+        scores: u64,
+        classes: i32,
+        deltas: i32,
+        stride: i32,
+    }
+
+    DetectionsTopkParams {
+        rois: u64,
+        roi_counts: u64,
+        scores: u64,
+        predictions: u64,
+        sizes: u64,
+        boxes: u64,
+        out_scores: u64,
+        out_classes: u64,
+        counts: u64,
+        post: i32,
+        classes: i32,
+        stride: i32,
+        class_agnostic: i32,
+        cap: i32,
+        threshold: f32,
+        weights: [f32; 4],
+    }
+
+    DetectionsGatherParams {
+        boxes: u64,
+        scores: u64,
+        classes: u64,
+        kept: u64,
+        kept_counts: u64,
+        out_boxes: u64,
+        out_scores: u64,
+        out_classes: u64,
+        cap: i32,
+        most: i32,
+    }
+
+    MaskRoisParams {
+        boxes: u64,
+        classes: u64,
+        counts: u64,
+        out_boxes: u64,
+        out_images: u64,
+        out_classes: u64,
+        total: u64,
+        images: i32,
+        most: i32,
+    }
+
+    MaskProbabilitiesParams {
+        logits: u64,
+        classes: u64,
+        output: u64,
+        resolution: i32,
+        stride: i32,
+    }
+
+    MaskRunsParams {
+        masks: u64,
+        boxes: u64,
+        images: u64,
+        total: u64,
+        sizes: u64,
+        originals: u64,
+        bounds: u64,
+        taken: u64,
+        ranges: u64,
+        side: i32,
+        capacity: i32,
+    }
+
+    StemRows {
+        input: u64,
+        output: u64,
+        height: i32,
+        width: i32,
+        out_height: i32,
+        out_width: i32,
+        order: [i32; 3],
+        mean: [f32; 3],
+        deviation: [f32; 3],
+        row: i32,
+        first: i64,
+    }
+
+    Im2col {
+        input: u64,
+        output: u64,
+        height: i32,
+        width: i32,
+        channels: i32,
+        out_height: i32,
+        out_width: i32,
+        kernel: i32,
+        stride: i32,
+        padding: i32,
+        groups: i32,
+        unused: i32,
+        first: i64,
+    }
+
+    Winograd {
+        map: u64,
+        tiles: u64,
+        bias: u64,
+        height: i32,
+        width: i32,
+        channels: i32,
+        down: i32,
+        across: i32,
+        relu: i32,
+        first: i64,
+        count: i64,
+    }
+
+    Finish {
+        map: u64,
+        bias: u64,
+        add: u64,
+        moments: u64,
+        affine: u64,
+        channels: i32,
+        relu: i32,
+        pixels: i32,
+        of_group: i32,
+        groups: i32,
+        unused: i32,
+    }
+
+    Moments {
+        map: u64,
+        moments: u64,
+        pixels: i32,
+        channels: i32,
+        of_group: i32,
+        groups: i32,
+        epsilon: f32,
+        threads: i32,
+    }
+
+    MaxPool {
+        input: u64,
+        output: u64,
+        height: i32,
+        width: i32,
+        channels: i32,
+        out_height: i32,
+        out_width: i32,
+        unused: i32,
+    }
+
+    UpsampleAdd {
+        coarse: u64,
+        fine: u64,
+        height: i32,
+        width: i32,
+        channels: i32,
+        coarse_height: i32,
+        coarse_width: i32,
+        factor: f32,
+    }
+
+    Convert {
+        input: u64,
+        output: u64,
+    }
 }

@@ -57,10 +57,34 @@ pub(super) struct Product {
     pub strides: [usize; 3],
 }
 
+impl Product {
+    /// Of matrices whose rows follow each other, at addresses to be filled in.
+    pub fn new([m, n, k]: [usize; 3], dtype: Dtype) -> Self {
+        Self {
+            m,
+            n,
+            k,
+            a: 0,
+            lda: k,
+            b: 0,
+            ldb: n,
+            d: 0,
+            ldd: n,
+            bias: 0,
+            add: false,
+            relu: false,
+            dtype,
+            out: dtype,
+            batch: 1,
+            strides: [0; 3],
+        }
+    }
+}
+
 pub(super) trait Runtime: Send + Sync + Debug {
     /// Makes this thread one that calls the runtime.
     fn enter(&self) -> Result<()>;
-    /// The address of so many bytes, a multiple of 256.
+    /// The address of so many bytes, which are not none; a multiple of 256.
     fn alloc(&self, bytes: usize) -> Result<u64>;
     /// Of memory that no later call uses.
     fn free(&self, address: u64, bytes: usize);
@@ -84,7 +108,7 @@ pub(super) struct Context(pub Arc<dyn Runtime>);
 
 impl Context {
     pub fn buffer(&self, bytes: usize) -> Result<Buffer> {
-        let bytes = bytes.max(1).next_multiple_of(256);
+        let bytes = bytes.max(1);
         Ok(Buffer { address: self.0.alloc(bytes)?, bytes, runtime: self.0.clone() })
     }
 

@@ -10,8 +10,6 @@ use rayon::prelude::*;
 
 use super::Dtype;
 use super::runtime::{Aligned, Product, Runtime};
-#[cfg(test)]
-use super::runtime::{Params, params_of};
 use crate::rcnn::{Error, Result};
 
 type Twin = unsafe extern "C" fn(params: *const c_void, from: i64, to: i64, shared: *mut c_char);
@@ -28,22 +26,30 @@ pub(super) struct TwinRuntime {
 
 const ALIGNMENT: usize = 256;
 
+/// What lies behind each buffer, and stays as it is.
+const GUARD: [u8; 64] = [0x5a; 64];
+
+fn layout(bytes: usize) -> Result<Layout> {
+    Layout::from_size_align(bytes + GUARD.len(), ALIGNMENT).map_err(|e| Error::Gpu(e.to_string()))
+}
+
 impl Runtime for TwinRuntime {
     fn enter(&self) -> Result<()> {
         Ok(())
     }
 
     fn alloc(&self, bytes: usize) -> Result<u64> {
-        let layout = Layout::from_size_align(bytes, ALIGNMENT).map_err(|e| Error::Gpu(e.to_string()))?;
-        assert!(bytes > 0);
         // SAFETY: the layout is not empty.
-        let memory = unsafe { alloc(layout) };
+        let memory = unsafe { alloc(layout(bytes)?) };
         if memory.is_null() {
             return Err(Error::GpuMemory);
         }
-        // Numbers that show where they are used before they are written: NaN in each type.
         // SAFETY: all of the memory is ours.
-        unsafe { std::ptr::write_bytes(memory, 0xff, bytes) };
+        unsafe {
+            // Numbers that show where they are used before they are written: NaN in each type.
+            memory.write_bytes(0xff, bytes);
+            memory.add(bytes).cast::<[u8; 64]>().write(GUARD);
+        }
         let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.peak.fetch_max(used, Ordering::Relaxed);
         Ok(memory as u64)
@@ -51,9 +57,13 @@ impl Runtime for TwinRuntime {
 
     fn free(&self, address: u64, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
-        if let Ok(layout) = Layout::from_size_align(bytes, ALIGNMENT) {
+        let memory = address as *mut u8;
+        // SAFETY: `alloc` gave it, with its guard.
+        let guard = unsafe { *memory.add(bytes).cast::<[u8; 64]>() };
+        assert!(guard == GUARD || std::thread::panicking(), "something was written behind a buffer");
+        if let Ok(layout) = layout(bytes) {
             // SAFETY: `alloc` gave it for the same layout.
-            unsafe { dealloc(address as *mut u8, layout) };
+            unsafe { dealloc(memory, layout) };
         }
     }
 
@@ -113,12 +123,6 @@ impl Runtime for TwinRuntime {
     fn peak(&self) -> usize {
         self.peak.load(Ordering::Relaxed)
     }
-}
-
-/// Calls a kernel by name, for tests.
-#[cfg(test)]
-pub(super) fn run<P: Params>(name: &str, params: &P, count: usize, shared: usize) {
-    call(name, params_of(params), count, shared, 1024).unwrap();
 }
 
 fn call(name: &str, params: &[MaybeUninit<u8>], count: usize, shared: usize, chunk: usize) -> Result<()> {
@@ -182,28 +186,19 @@ fn multiply(p: &Product) {
     store(p.d, &d, p.n, p.ldd, p.out);
 }
 
-fn load(address: u64, rows: usize, columns: usize, stride: usize, dtype: Dtype) -> Vec<f32> {
-    let mut out = Vec::with_capacity(rows * columns);
-    for row in 0..rows {
-        let at = row * stride;
+/// A matrix as f32, row by row.
+pub(super) fn load(address: u64, rows: usize, columns: usize, stride: usize, dtype: Dtype) -> Vec<f32> {
+    fn values<T: Copy>(address: u64, [rows, columns, stride]: [usize; 3], widen: fn(T) -> f32) -> Vec<f32> {
         // SAFETY: the caller's matrix has so many rows that far apart.
-        unsafe {
-            match dtype {
-                Dtype::F32 => {
-                    out.extend_from_slice(std::slice::from_raw_parts((address as *const f32).add(at), columns))
-                }
-                Dtype::F16 => {
-                    let row = std::slice::from_raw_parts((address as *const f16).add(at), columns);
-                    out.extend(row.iter().map(|v| v.to_f32()));
-                }
-                Dtype::Bf16 => {
-                    let row = std::slice::from_raw_parts((address as *const bf16).add(at), columns);
-                    out.extend(row.iter().map(|v| v.to_f32()));
-                }
-            }
-        }
+        let row = |row| unsafe { std::slice::from_raw_parts((address as *const T).add(row * stride), columns) };
+        (0..rows).flat_map(row).map(|&value| widen(value)).collect()
     }
-    out
+    let shape = [rows, columns, stride];
+    match dtype {
+        Dtype::F32 => values(address, shape, |value: f32| value),
+        Dtype::F16 => values(address, shape, f16::to_f32),
+        Dtype::Bf16 => values(address, shape, bf16::to_f32),
+    }
 }
 
 fn store(address: u64, values: &[f32], columns: usize, stride: usize, dtype: Dtype) {

@@ -1,8 +1,53 @@
-//! Kernels against the code for the CPU that they follow, over random shapes.
+//! Kernels, as the network calls them, against the code for the CPU that they follow, over random shapes.
 
 mod detections;
 mod maps;
 mod proposals;
+
+use std::sync::Arc;
+
+use super::dtype::Dtype;
+use super::heads::Ranked;
+use super::layer::{FeatureMap, Ops};
+use super::runtime::{Buffer, Context, Number};
+use super::twin::TwinRuntime;
+use crate::rcnn::geometry::boxes::Box2;
+
+fn ops(dtype: Dtype) -> Ops {
+    Ops { context: Context(Arc::new(TwinRuntime::default())), dtype }
+}
+
+impl Ops {
+    fn buffer_of<T: Number>(&self, values: &[T]) -> Buffer {
+        self.context.upload(values).unwrap()
+    }
+
+    fn map_of(&self, values: &[f32], [count, height, width, channels]: [usize; 4]) -> FeatureMap {
+        assert_eq!(values.len(), count * height * width * channels);
+        FeatureMap { buffer: self.context.upload_as(values, self.dtype).unwrap(), count, height, width, channels }
+    }
+
+    fn values<T: Number + Default>(&self, buffer: &Buffer, count: usize) -> Vec<T> {
+        self.context.download(buffer.address, count).unwrap()
+    }
+
+    /// Lists with room for `most` boxes, of which there are so many, and scores that nobody reads.
+    fn ranked(&self, boxes: &[Box2], counts: &[i32], most: usize) -> Ranked {
+        let scores = self.buffer_of::<f32>(&[]);
+        Ranked { boxes: self.buffer_of(boxes), scores, counts: self.buffer_of(counts), lists: counts.len(), most }
+    }
+
+    /// Width and height of each image.
+    fn sizes(&self, sizes: &[(usize, usize)]) -> Buffer {
+        self.buffer_of(&sizes.iter().map(|&(w, h)| [w as f32, h as f32]).collect::<Vec<_>>())
+    }
+
+    /// Boxes, scores and counts.
+    fn lists(&self, of: &Ranked) -> (Vec<Box2>, Vec<f32>, Vec<i32>) {
+        let places = of.lists * of.most;
+        (self.values(&of.boxes, places), self.values(&of.scores, places), self.values(&of.counts, of.lists))
+    }
+}
 
 /// Numbers that are the same each time.
 pub struct Random(u32);
@@ -31,42 +76,6 @@ impl Random {
     fn odd_value(&mut self, low: f32, high: f32) -> f32 {
         let odd = [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 0.0, f32::MAX, f32::MIN_POSITIVE];
         if self.is(0.01) { odd[self.integer(0, odd.len() - 1)] } else { self.between(low, high) }
-    }
-}
-
-/// Memory as a GPU's: aligned, full of nonsense at first, and with something behind it that stays as it is.
-pub struct Buffer {
-    memory: Vec<u128>,
-    bytes: usize,
-}
-
-const GUARD: u128 = 0x5a5a_5a5a_5a5a_5a5a_5a5a_5a5a_5a5a_5a5a;
-
-impl Buffer {
-    fn new<T: Copy>(count: usize) -> Self {
-        let bytes = count * size_of::<T>();
-        let mut memory = vec![u128::MAX; bytes.div_ceil(16)];
-        memory.extend([GUARD; 4]);
-        Self { memory, bytes }
-    }
-
-    fn of<T: Copy>(values: &[T]) -> Self {
-        let mut buffer = Self::new::<T>(values.len());
-        // SAFETY: there is room for the values, which are plain numbers.
-        unsafe {
-            std::ptr::copy_nonoverlapping(values.as_ptr(), buffer.memory.as_mut_ptr().cast::<T>(), values.len());
-        }
-        buffer
-    }
-
-    fn address(&mut self) -> u64 {
-        self.memory.as_mut_ptr() as u64
-    }
-
-    fn read<T: Copy>(&self) -> Vec<T> {
-        assert!(self.memory.ends_with(&[GUARD; 4]), "something was written behind a buffer");
-        // SAFETY: any bytes are numbers of the types that are read.
-        unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast::<T>(), self.bytes / size_of::<T>()) }.to_vec()
     }
 }
 

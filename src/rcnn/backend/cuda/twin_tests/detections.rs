@@ -1,22 +1,15 @@
 //! Detections and their masks.
 
-use super::super::params::*;
-use super::super::twin::run;
-use super::proposals::suppress;
-use super::{Buffer, Random, bits};
+use super::super::heads::Found;
+use super::super::masks::{Packed, mask_runs, pack_rois};
+use super::super::params::TOP_K_MOST;
+use super::{Dtype, Ops, Random, bits, ops};
 use crate::rcnn::Rle;
 use crate::rcnn::detection::Instances;
-use crate::rcnn::geometry::boxes::{Box2, clip};
+use crate::rcnn::geometry::boxes::{Box2, rescale};
 use crate::rcnn::post::mask::paste;
 use crate::rcnn::proposals::Proposals;
-use crate::rcnn::roi_heads::Selection;
-
-fn softmax(logits: &[f32]) -> Vec<f32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = logits.iter().map(|v| (v - largest).exp()).collect();
-    let sum: f32 = powers.iter().sum();
-    powers.into_iter().map(|v| v / sum).collect()
-}
+use crate::rcnn::roi_heads::{BoxPredictions, Selection};
 
 /// RoIs of some images, and the box head's predictions.
 struct Case {
@@ -60,32 +53,35 @@ impl Case {
             let boxes: Vec<Box2> = (0..random.integer(0, post)).map(|_| roi(random)).collect();
             Proposals { logits: vec![0.0; boxes.len()], boxes }
         };
+        let cap = [50, TOP_K_MOST][random.integer(0, 1)];
         Self {
             threshold: [0.0, 0.05, 0.3, 0.6][random.integer(0, 3)],
             selection: Selection {
-                deltas: if class_agnostic { 4 } else { num_classes * 4 },
+                deltas,
                 num_classes,
                 class_agnostic,
                 weights: [10.0, 10.0, 5.0, 5.0],
                 nms_threshold: random.between(0.2, 0.8),
-                topk: random.integer(1, 100),
+                topk: random.integer(1, 100).min(cap),
             },
             post,
             stride,
             proposals: (0..images).map(|_| proposals(random)).collect(),
             predictions,
             sizes: (0..images).map(|_| (random.integer(50, 200), random.integer(50, 200))).collect(),
-            cap: [50, TOP_K_MOST][random.integer(0, 1)],
+            cap,
         }
     }
 
     fn expected(&self, image: usize, selection: &Selection) -> Instances {
         let rows = self.predictions.chunks_exact(self.stride).skip(image * self.post);
-        let classes = selection.num_classes + 1;
-        let deltas = if selection.class_agnostic { 4 } else { 4 * selection.num_classes };
-        let (scores, deltas): (Vec<_>, Vec<_>) =
-            rows.map(|row| (softmax(&row[..classes]), row[classes..][..deltas].to_vec())).unzip();
-        selection.select(&self.proposals[image], &scores, &deltas, self.sizes[image], self.threshold)
+        let split = |row: &[f32]| {
+            let (logits, deltas) = row.split_at(selection.num_classes + 1);
+            (logits.to_vec(), deltas[..selection.deltas].to_vec())
+        };
+        let (logits, deltas) = rows.map(split).unzip();
+        let predictions = BoxPredictions { logits, deltas };
+        selection.select(&self.proposals[image], predictions, self.sizes[image], self.threshold)
     }
 
     /// Without suppression: what `detections_topk` finds.
@@ -95,86 +91,29 @@ impl Case {
     }
 
     fn check(&self) {
-        let (images, s) = (self.proposals.len(), &self.selection);
-        let (rois, cap, most) = (images * self.post, self.cap, s.topk.min(self.cap));
-        let mut predictions = Buffer::of(&self.predictions);
-        let mut scores = Buffer::new::<f32>(rois * (s.num_classes + 1));
-        let params = ClassScoresParams {
-            predictions: predictions.address(),
-            scores: scores.address(),
-            classes: s.num_classes as i32,
-            deltas: 4 * if s.class_agnostic { 1 } else { s.num_classes as i32 },
-            stride: self.stride as i32,
-        };
-        run("class_scores", &params, rois, 0);
-
-        let boxes =
-            self.proposals.iter().flat_map(|p| (0..self.post).map(|i| p.boxes.get(i).copied().unwrap_or_default()));
-        let mut roi_boxes = Buffer::of(&boxes.collect::<Vec<_>>());
-        let mut roi_counts = Buffer::of(&self.proposals.iter().map(|p| p.boxes.len() as i32).collect::<Vec<_>>());
-        let mut sizes = Buffer::of(&self.sizes.iter().map(|&(w, h)| [w as f32, h as f32]).collect::<Vec<_>>());
-        let mut boxes = Buffer::new::<Box2>(images * cap);
-        let (mut best, mut classes) = (Buffer::new::<f32>(images * cap), Buffer::new::<i32>(images * cap));
-        let mut counts = Buffer::new::<i32>(images);
-        let params = DetectionsTopkParams {
-            rois: roi_boxes.address(),
-            roi_counts: roi_counts.address(),
-            scores: scores.address(),
-            predictions: predictions.address(),
-            sizes: sizes.address(),
-            boxes: boxes.address(),
-            out_scores: best.address(),
-            out_classes: classes.address(),
-            counts: counts.address(),
-            post: self.post as i32,
-            classes: s.num_classes as i32,
-            stride: self.stride as i32,
-            class_agnostic: s.class_agnostic.into(),
-            cap: cap as i32,
-            threshold: self.threshold,
-            weights: s.weights,
-        };
-        run("detections_topk", &params, images, TOP_K_SHARED);
+        let (ops, images, s) = (ops(Dtype::F32), self.proposals.len(), &self.selection);
+        let predictions = ops.map_of(&self.predictions, [images * self.post, 1, 1, self.stride]);
+        let padded = |p: &Proposals| [&p.boxes[..], &vec![[0.0; 4]; self.post - p.boxes.len()]].concat();
+        let boxes: Vec<Box2> = self.proposals.iter().flat_map(padded).collect();
+        let counts: Vec<i32> = self.proposals.iter().map(|p| p.boxes.len() as i32).collect();
+        let (regions, sizes) = (ops.ranked(&boxes, &counts, self.post), ops.sizes(&self.sizes));
+        let candidates = s.candidates(&ops, &regions, &predictions, &sizes, (self.threshold, self.cap)).unwrap();
+        let found = s.best(&ops, &candidates).unwrap();
         for image in 0..images {
-            check_instances(&self.candidates(image), image, cap, &counts, [&boxes, &best, &classes], false);
-        }
-
-        let (mut kept, mut kept_counts) =
-            suppress(&mut boxes, classes.address(), &mut counts, [images, cap, most], s.nms_threshold);
-        let mut out_boxes = Buffer::new::<Box2>(images * most);
-        let (mut out_scores, mut out_classes) = (Buffer::new::<f32>(images * most), Buffer::new::<i32>(images * most));
-        let params = DetectionsGatherParams {
-            boxes: boxes.address(),
-            scores: best.address(),
-            classes: classes.address(),
-            kept: kept.address(),
-            kept_counts: kept_counts.address(),
-            out_boxes: out_boxes.address(),
-            out_scores: out_scores.address(),
-            out_classes: out_classes.address(),
-            cap: cap as i32,
-            most: most as i32,
-        };
-        run("detections_gather", &params, images * most, 0);
-        for image in (0..images).filter(|&i| self.candidates(i).boxes.len() < cap) {
-            let expected = self.expected(image, s);
-            check_instances(&expected, image, most, &kept_counts, [&out_boxes, &out_scores, &out_classes], true);
+            let expected = self.candidates(image);
+            check_instances(&ops, &expected, image, &candidates, false);
+            if expected.boxes.len() < self.cap {
+                check_instances(&ops, &self.expected(image, s), image, &found, true);
+            }
         }
     }
 }
 
-fn check_instances(
-    expected: &Instances,
-    image: usize,
-    room: usize,
-    counts: &Buffer,
-    [boxes, scores, classes]: [&Buffer; 3],
-    zeros_behind: bool,
-) {
-    let count = expected.boxes.len();
-    assert_eq!(counts.read::<i32>()[image] as usize, count);
-    let (boxes, scores) = (boxes.read::<Box2>(), scores.read::<f32>());
-    let classes = classes.read::<i32>();
+fn check_instances(ops: &Ops, expected: &Instances, image: usize, found: &Found, zeros_behind: bool) {
+    let (count, room) = (expected.boxes.len(), found.ranked.most);
+    let (boxes, scores, counts) = ops.lists(&found.ranked);
+    let classes = ops.values::<i32>(&found.classes, found.ranked.lists * room);
+    assert_eq!(counts[image] as usize, count);
     let all = image * room..image * room + room;
     let (boxes, scores, classes) = (&boxes[all.clone()], &scores[all.clone()], &classes[all]);
     assert_eq!(scores[..count], expected.scores);
@@ -202,29 +141,16 @@ fn rois_of_masks() {
         let counts: Vec<i32> = (0..images).map(|_| random.integer(0, most) as i32).collect();
         let boxes: Vec<Box2> = (0..images * most).map(|i| [i as f32 + 1.0; 4]).collect();
         let classes: Vec<i32> = (0..images * most).map(|i| i as i32 + 1).collect();
-        let (mut of_boxes, mut of_classes) = (Buffer::of(&boxes), Buffer::of(&classes));
-        let mut of_counts = Buffer::of(&counts);
-        let mut out_boxes = Buffer::new::<Box2>(images * most);
-        let (mut out_images, mut out_classes) = (Buffer::new::<i32>(images * most), Buffer::new::<i32>(images * most));
-        let mut total = Buffer::new::<i32>(1);
-        let params = MaskRoisParams {
-            boxes: of_boxes.address(),
-            classes: of_classes.address(),
-            counts: of_counts.address(),
-            out_boxes: out_boxes.address(),
-            out_images: out_images.address(),
-            out_classes: out_classes.address(),
-            total: total.address(),
-            images: images as i32,
-            most: most as i32,
-        };
-        run("mask_rois", &params, images * most, 0);
+        let ops = ops(Dtype::F32);
+        let found = Found { ranked: ops.ranked(&boxes, &counts, most), classes: ops.buffer_of(&classes) };
+        let packed = pack_rois(&ops, &found).unwrap();
         let there = |i: &usize| (i % most) < counts[i / most] as usize;
         let mut expected: Vec<(Box2, i32, i32)> =
             (0..images * most).filter(there).map(|i| (boxes[i], (i / most) as i32, classes[i])).collect();
-        assert_eq!(total.read::<i32>(), [expected.len() as i32]);
+        assert_eq!(ops.values::<i32>(&packed.total, 1), [expected.len() as i32]);
         expected.resize(images * most, Default::default());
-        let (boxes, images, classes) = (out_boxes.read::<Box2>(), out_images.read::<i32>(), out_classes.read::<i32>());
+        let boxes = ops.values::<Box2>(&packed.boxes, images * most);
+        let [images, classes] = [&packed.images, &packed.classes].map(|b| ops.values::<i32>(b, expected.len()));
         let got = boxes.into_iter().zip(images).zip(classes).map(|((b, i), c)| (b, i, c));
         assert_eq!(got.collect::<Vec<_>>(), expected);
     }
@@ -238,17 +164,13 @@ fn probabilities_of_masks() {
         let (stride, agnostic) = (classes.next_multiple_of(8), random.is(0.3));
         let logits: Vec<f32> = (0..count * side * side * 4 * stride).map(|_| random.odd_value(-9.0, 9.0)).collect();
         let of_masks: Vec<i32> = (0..count).map(|_| random.integer(0, classes - 1) as i32).collect();
-        let (mut of_logits, mut of_classes) = (Buffer::of(&logits), Buffer::of(&of_masks));
-        let mut output = Buffer::new::<f32>(count * side * side * 4);
-        let params = MaskProbabilitiesParams {
-            logits: of_logits.address(),
-            classes: if agnostic { 0 } else { of_classes.address() },
-            output: output.address(),
-            resolution: side as i32,
-            stride: stride as i32,
-        };
-        run("mask_probabilities", &params, count * side * side * 4, 0);
-        // As in cpu/heads.rs.
+        let ops = ops(Dtype::F32);
+        let (of_logits, of_classes) =
+            (ops.map_of(&logits, [count * side * side * 4, 1, 1, stride]), ops.buffer_of(&of_masks));
+        let output = ops.context.buffer(count * side * side * 4 * 4).unwrap();
+        let of_classes = if agnostic { 0 } else { of_classes.address };
+        ops.mask_probabilities(&of_logits, of_classes, side * 2, output.address).unwrap();
+        // As in mask_head.rs.
         let mut expected = vec![];
         for (i, &class) in of_masks.iter().enumerate() {
             let channel = if agnostic { 0 } else { class as usize };
@@ -258,18 +180,9 @@ fn probabilities_of_masks() {
                 expected.push([1.0 / (1.0 + (-logit).exp())]);
             }
         }
-        let got = output.read::<[f32; 1]>();
+        let got = ops.values::<[f32; 1]>(&output, expected.len());
         assert!(bits(&got).iter().zip(bits(&expected)).all(|(a, b)| *a == b || f32::from_bits(a[0]).is_nan()));
     }
-}
-
-/// As in model.rs.
-fn pasted(mask: &[f32], side: usize, b: &Box2, size: [f32; 2], original: [u32; 2]) -> Option<Rle> {
-    let [width, height] = original;
-    let scale = [width as f32 / size[0], height as f32 / size[1]];
-    let scaled = [b[0] * scale[0], b[1] * scale[1], b[2] * scale[0], b[3] * scale[1]];
-    let box_px = clip(scaled, width as f32, height as f32);
-    (box_px[2] > box_px[0] && box_px[3] > box_px[1]).then(|| paste(mask, side, &box_px, width, height))
 }
 
 fn box_within(random: &mut Random, [width, height]: [f32; 2]) -> Box2 {
@@ -306,32 +219,25 @@ fn check_runs(random: &mut Random, largest: [usize; 2]) {
     let total = random.integer(0, count);
     let capacity = if random.is(0.8) { 1 << 20 } else { random.integer(0, 300) };
 
-    let [mut of_images, mut of_total] = [Buffer::of(&of_masks), Buffer::of(&[total as i32])];
-    let (mut of_sizes, mut of_boxes, mut probabilities) = (Buffer::of(&sizes), Buffer::of(&boxes), Buffer::of(&masks));
-    let mut originals = Buffer::of(&original.iter().map(|o| o.map(|v| v as f32)).collect::<Vec<_>>());
-    let (mut bounds, mut ranges) = (Buffer::new::<u32>(capacity), Buffer::new::<[i32; 2]>(count));
-    let mut taken = Buffer::of(&[0i32]);
-    let params = MaskRunsParams {
-        masks: probabilities.address(),
-        boxes: of_boxes.address(),
-        images: of_images.address(),
-        total: of_total.address(),
-        sizes: of_sizes.address(),
-        originals: originals.address(),
-        bounds: bounds.address(),
-        taken: taken.address(),
-        ranges: ranges.address(),
-        side: side as i32,
-        capacity: capacity as i32,
+    let ops = ops(Dtype::F32);
+    let packed = Packed {
+        boxes: ops.buffer_of(&boxes),
+        images: ops.buffer_of(&of_masks),
+        classes: ops.buffer_of::<i32>(&[]),
+        total: ops.buffer_of(&[total as i32]),
     };
-    run("mask_runs", &params, count, MASK_RUNS_SHARED);
-    let (bounds, ranges) = (bounds.read::<u32>(), ranges.read::<[i32; 2]>());
-    assert_eq!(taken.read::<i32>()[0], ranges.iter().map(|r| r[1]).sum::<i32>());
+    let originals = original.iter().map(|&[w, h]| (w as usize, h as usize)).collect::<Vec<_>>();
+    let of_sizes = [&ops.buffer_of(&sizes), &ops.sizes(&originals)];
+    let runs = mask_runs(&ops, &packed, &ops.buffer_of(&masks), (count, side), of_sizes, capacity).unwrap();
+    let bounds = ops.values::<u32>(&runs.bounds, capacity);
+    let ranges = ops.values::<[i32; 2]>(&runs.ranges, count);
+    assert_eq!(runs.taken as i32, ranges.iter().map(|r| r[1]).sum::<i32>());
     for (i, [start, length]) in ranges.into_iter().enumerate() {
         let image = of_masks[i] as usize;
         let mask = &masks[i * side * side..][..side * side];
-        let expected = pasted(mask, side, &boxes[i], sizes[image], original[image]).filter(|_| i < total);
         let [width, height] = original[image];
+        let box_px = rescale(&boxes[i], sizes[image].into(), (width as f32, height as f32)).filter(|_| i < total);
+        let expected = box_px.map(|box_px| paste(mask, side, &box_px, width, height));
         match (expected, bounds.get(start as usize..(start + length) as usize)) {
             (None, _) => assert_eq!(length, 0),
             (Some(expected), Some(bounds)) => assert_eq!(Rle::from_bounds(bounds, width, height), expected),

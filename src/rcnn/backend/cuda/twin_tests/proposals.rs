@@ -1,10 +1,9 @@
 //! Proposals: the best of each level, suppression, and the best of all levels.
 
-use super::super::params::*;
-use super::super::twin::run;
-use super::{Buffer, Random, bits};
+use super::super::params::TOP_K_MOST;
+use super::{Dtype, Random, bits, ops};
 use crate::rcnn::geometry::anchors::LevelAnchors;
-use crate::rcnn::geometry::boxes::{Box2, Candidate, batched_nms};
+use crate::rcnn::geometry::boxes::{Candidate, batched_nms};
 use crate::rcnn::proposals::{Proposals, RpnDecoder};
 
 /// A pyramid of one or more images, and the head's predictions.
@@ -80,109 +79,32 @@ impl Case {
     }
 
     fn check(&self) {
-        let d = &self.decoder;
-        let (levels, segments) = (self.levels.len(), self.images * self.levels.len());
-        let (cap, post) = (d.pre_nms_topk, d.post_nms_topk);
-        let mut predictions: Vec<Buffer> = self.predictions.iter().map(|a| Buffer::of(a)).collect();
-        let mut anchors: Vec<Buffer> = d.anchors.iter().map(|a| Buffer::of(&a.cells)).collect();
-        let sizes: Vec<[f32; 2]> = self.sizes.iter().map(|&(w, h)| [w as f32, h as f32]).collect();
-        let mut sizes = Buffer::of(&sizes);
-        let mut boxes = Buffer::new::<Box2>(segments * cap);
-        let (mut scores, mut counts) = (Buffer::new::<f32>(segments * cap), Buffer::new::<i32>(segments));
-        let mut params = ProposalsTopkParams {
-            sizes: sizes.address(),
-            boxes: boxes.address(),
-            scores: scores.address(),
-            counts: counts.address(),
-            levels: levels as i32,
-            anchors: d.anchors_per_cell() as i32,
-            cap: cap as i32,
-            offset: d.anchors[0].offset,
-            min_size: d.min_size,
-            weights: d.weights,
-            ..Default::default()
-        };
-        for (i, [height, width]) in self.levels.iter().enumerate() {
-            params.level[i] = ProposalLevel {
-                predictions: predictions[i].address(),
-                anchors: anchors[i].address(),
-                height: *height as i32,
-                width: *width as i32,
-                stride: self.stride as i32,
-                step: d.anchors[i].stride,
-            };
-        }
-        run("proposals_topk", &params, segments, TOP_K_SHARED);
-        let (of_segments, of_images) = self.expected();
-        for (segment, expected) in of_segments.iter().enumerate() {
-            assert_eq!(counts.read::<i32>()[segment] as usize, expected.len());
-            let got = &boxes.read::<Box2>()[segment * cap..][..expected.len()];
-            assert_eq!(bits(got), bits(&expected.iter().map(|c| c.bounds).collect::<Vec<_>>()));
-            let got = &scores.read::<f32>()[segment * cap..][..expected.len()];
-            assert!(got.iter().zip(expected).all(|(got, c)| got.to_bits() == c.score.to_bits()));
-        }
+        let (d, ops) = (&self.decoder, ops(Dtype::F32));
+        let of_level =
+            |(&[h, w], values): (&[usize; 2], &Vec<f32>)| ops.map_of(values, [self.images, h, w, self.stride]);
+        let predictions: Vec<_> = self.levels.iter().zip(&self.predictions).map(of_level).collect();
+        let anchors: Vec<_> = d.anchors.iter().map(|level| ops.buffer_of(&level.cells)).collect();
+        let of_levels = d.best_of_levels(&ops, &anchors, &predictions, &ops.sizes(&self.sizes)).unwrap();
+        let of_images = d.best_of_images(&ops, &of_levels).unwrap();
 
-        let most = cap.min(post);
-        let (mut kept, mut kept_counts) = suppress(&mut boxes, 0, &mut counts, [segments, cap, most], d.nms_threshold);
-        let mut rois = Buffer::new::<Box2>(self.images * post);
-        let (mut roi_scores, mut roi_counts) =
-            (Buffer::new::<f32>(self.images * post), Buffer::new::<i32>(self.images));
-        let params = ProposalsMergeParams {
-            boxes: boxes.address(),
-            scores: scores.address(),
-            kept: kept.address(),
-            kept_counts: kept_counts.address(),
-            rois: rois.address(),
-            roi_scores: roi_scores.address(),
-            roi_counts: roi_counts.address(),
-            levels: levels as i32,
-            cap: cap as i32,
-            most: most as i32,
-            post: post as i32,
-        };
-        run("proposals_merge", &params, self.images, TOP_K_SHARED);
-        for (image, expected) in of_images.iter().enumerate() {
-            assert_eq!(roi_counts.read::<i32>()[image] as usize, expected.boxes.len());
-            let (mut boxes, mut logits) = (expected.boxes.clone(), expected.logits.clone());
-            boxes.resize(post, [0.0; 4]);
-            logits.resize(post, 0.0);
-            assert_eq!(bits(&rois.read::<Box2>()[image * post..][..post]), bits(&boxes));
-            assert_eq!(roi_scores.read::<f32>()[image * post..][..post], logits);
+        let (segments, images) = self.expected();
+        let (boxes, scores, counts) = ops.lists(&of_levels);
+        for (i, expected) in segments.iter().enumerate() {
+            assert_eq!(counts[i] as usize, expected.len());
+            let got = i * d.pre_nms_topk..i * d.pre_nms_topk + expected.len();
+            assert_eq!(bits(&boxes[got.clone()]), bits(&expected.iter().map(|c| c.bounds).collect::<Vec<_>>()));
+            assert!(scores[got].iter().zip(expected).all(|(got, c)| got.to_bits() == c.score.to_bits()));
+        }
+        let (boxes, scores, counts) = ops.lists(&of_images);
+        for (image, mut expected) in images.into_iter().enumerate() {
+            let post = d.post_nms_topk;
+            assert_eq!(counts[image] as usize, expected.boxes.len());
+            expected.boxes.resize(post, [0.0; 4]);
+            expected.logits.resize(post, 0.0);
+            assert_eq!(bits(&boxes[image * post..][..post]), bits(&expected.boxes));
+            assert_eq!(scores[image * post..][..post], expected.logits);
         }
     }
-}
-
-/// `nms_mask` and `nms_scan`: what is kept, and how many.
-pub fn suppress(
-    boxes: &mut Buffer,
-    groups: u64,
-    counts: &mut Buffer,
-    [segments, cap, most]: [usize; 3],
-    threshold: f32,
-) -> (Buffer, Buffer) {
-    let items = segments * cap.div_ceil(NMS_BITS) * cap;
-    let mut mask = Buffer::new::<u64>(items);
-    let params = NmsMaskParams {
-        boxes: boxes.address(),
-        groups,
-        counts: counts.address(),
-        mask: mask.address(),
-        cap: cap as i32,
-        threshold,
-    };
-    run("nms_mask", &params, items, 0);
-    let (mut kept, mut kept_counts) = (Buffer::new::<i32>(segments * most), Buffer::new::<i32>(segments));
-    let params = NmsScanParams {
-        counts: counts.address(),
-        mask: mask.address(),
-        kept: kept.address(),
-        kept_counts: kept_counts.address(),
-        cap: cap as i32,
-        most: most as i32,
-    };
-    run("nms_scan", &params, segments, NMS_SCAN_SHARED);
-    mask.read::<u64>();
-    (kept, kept_counts)
 }
 
 #[test]
@@ -229,16 +151,17 @@ fn suppression() {
             candidates.iter().flat_map(|s| (0..cap).map(move |i| s.get(i).copied().unwrap_or(empty))).collect()
         };
         let all = padded(Candidate { bounds: [f32::NAN; 4], score: 0.0, group: 0 });
-        let mut boxes = Buffer::of(&all.iter().map(|c| c.bounds).collect::<Vec<_>>());
-        let mut of_groups = Buffer::of(&all.iter().map(|c| c.group as i32).collect::<Vec<_>>());
-        let mut counts = Buffer::of(&candidates.iter().map(|s| s.len() as i32).collect::<Vec<_>>());
-        let (kept, kept_counts) =
-            suppress(&mut boxes, of_groups.address(), &mut counts, [segments, cap, most], threshold);
+        let ops = ops(Dtype::F32);
+        let of_groups = ops.buffer_of(&all.iter().map(|c| c.group as i32).collect::<Vec<_>>());
+        let counts: Vec<i32> = candidates.iter().map(|s| s.len() as i32).collect();
+        let ranked = ops.ranked(&all.iter().map(|c| c.bounds).collect::<Vec<_>>(), &counts, cap);
+        let kept = ops.suppress(&ranked, Some(&of_groups), most, threshold).unwrap();
+        let (places, counts) =
+            (ops.values::<i32>(&kept.places, segments * most), ops.values::<i32>(&kept.counts, segments));
         for (i, segment) in candidates.iter().enumerate() {
             let mut expected = batched_nms(segment, threshold);
             expected.truncate(most);
-            let count = kept_counts.read::<i32>()[i] as usize;
-            let got: Vec<usize> = kept.read::<i32>()[i * most..][..count].iter().map(|&k| k as usize).collect();
+            let got: Vec<usize> = places[i * most..][..counts[i] as usize].iter().map(|&k| k as usize).collect();
             assert_eq!(got, expected);
         }
     }
