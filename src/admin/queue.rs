@@ -1,6 +1,6 @@
 //! What runs, what waits and why, and what gave up.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpRequest, web};
@@ -26,7 +26,14 @@ const ROWS: i64 = 50;
 const FRESH: Duration = Duration::from_secs(30);
 const LATELY: Duration = Duration::from_secs(5 * 60);
 
-static HOURS: LazyLock<Mutex<Option<(Instant, Vec<HourRow>)>>> = LazyLock::new(Mutex::default);
+static HOURS: Mutex<Option<Hours>> = Mutex::new(None);
+
+/// As they were at a time.
+#[derive(Clone)]
+struct Hours {
+    at: Instant,
+    rows: Vec<HourRow>,
+}
 
 #[derive(Template)]
 #[template(path = "queue.html")]
@@ -170,12 +177,13 @@ fn queues(paused: &[PausedQueue]) -> Vec<Queue> {
 
 async fn hours(state: &State) -> Result<Vec<HourRow>> {
     let known = HOURS.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some((_, hours)) = known.filter(|(at, _)| at.elapsed() < FRESH) {
-        return Ok(hours);
+    if let Some(hours) = known.filter(|hours| hours.at.elapsed() < FRESH) {
+        return Ok(hours.rows);
     }
-    let hours = queue::hours(&state.pool).await?;
-    *HOURS.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), hours.clone()));
-    Ok(hours)
+    let rows = queue::hours(&state.pool).await?;
+    let hours = Hours { at: Instant::now(), rows: rows.clone() };
+    *HOURS.lock().unwrap_or_else(PoisonError::into_inner) = Some(hours);
+    Ok(rows)
 }
 
 pub async fn show(request: HttpRequest, _: Visitor, state: web::Data<State>) -> Result {

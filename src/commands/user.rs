@@ -65,11 +65,14 @@ pub struct CreateSuperuserArgs {
     /// Asks nothing; takes DJANGO_SUPERUSER_USERNAME, _EMAIL and _PASSWORD
     #[arg(long, visible_alias = "no-input")]
     noinput: bool,
-    #[arg(long, env = "DJANGO_SUPERUSER_USERNAME")]
+    /// 1 to 150 letters, digits and @ . + - _
+    #[arg(long, env = "DJANGO_SUPERUSER_USERNAME", value_name = "NAME")]
     username: Option<String>,
-    #[arg(long, env = "DJANGO_SUPERUSER_EMAIL")]
+    /// May be empty
+    #[arg(long, env = "DJANGO_SUPERUSER_EMAIL", value_name = "ADDRESS")]
     email: Option<String>,
-    #[arg(env = "DJANGO_SUPERUSER_PASSWORD", hide_env_values = true, hide = true, long)]
+    /// For --noinput; better in the environment than here, where other users of the machine see it
+    #[arg(long, env = "DJANGO_SUPERUSER_PASSWORD", hide_env_values = true)]
     password: Option<Secret>,
     #[command(flatten)]
     database: DatabaseArgs,
