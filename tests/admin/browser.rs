@@ -169,7 +169,7 @@ impl Browser {
         self.driver.cdp().send_raw(method, parameters).await.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// What the browser has complained of since it was asked last: errors of scripts, and what the pages' policy forbids.
+    /// What the browser complains of since it was asked last: scripts' errors, and what a page's policy forbids.
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.driver.browser_log().await.unwrap();
         let is_complaint = |entry: &BrowserLogEntry| matches!(entry.level.as_str(), "SEVERE" | "WARNING");

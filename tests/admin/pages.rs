@@ -45,13 +45,15 @@ async fn axe_finds_nothing_serious() {
 
 /// What axe calls serious or critical.
 async fn violations(browser: &Browser) -> Vec<String> {
-    let script = format!(
-        "{AXE}; const done = arguments[arguments.length - 1];
-         axe.run(document, {{resultTypes: ['violations']}}).then(
-             (found) => done(found.passes.length === 0 ? ['axe looked at nothing'] : found.violations.filter((v) => ['serious', 'critical'].includes(v.impact)).map(
-                 (v) => `${{v.id}}: ${{v.nodes.map((n) => n.target + ' ' + n.failureSummary).slice(0, 3).join('; ')}}`)),
-             (error) => done([String(error)]))"
-    );
+    let look = "
+        const done = arguments[arguments.length - 1];
+        const tell = (v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).slice(0, 3).join('; ')}`;
+        const isSerious = (v) => ['serious', 'critical'].includes(v.impact);
+        axe.run(document, {resultTypes: ['violations']}).then(
+            ({passes, violations}) =>
+                done(passes.length === 0 ? ['axe looked at nothing'] : violations.filter(isSerious).map(tell)),
+            (error) => done([String(error)]))";
+    let script = format!("{AXE};{look}");
     browser.js_later(&script, vec![]).await
 }
 
