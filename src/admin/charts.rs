@@ -81,7 +81,7 @@ pub fn throughput(hours: &[HourRow]) -> Chart {
         let (label, y) = (clock(hour), BOTTOM - pages);
         let _ = write!(
             inside,
-            r#"<g><title>{label}: {} pages, {} failures</title><rect class="chart-bar-1" x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{pages:.1}"/><rect class="chart-bar-2" x="{x:.1}" y="{:.1}" width="{width:.1}" height="{failed:.1}"/></g>"#,
+            r#"<g><title>{label}, pages: {}, failures: {}</title><rect class="chart-bar-1" x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{pages:.1}"/><rect class="chart-bar-2" x="{x:.1}" y="{:.1}" width="{width:.1}" height="{failed:.1}"/></g>"#,
             hour.pages,
             hour.failed,
             y - failed
@@ -91,7 +91,7 @@ pub fn throughput(hours: &[HourRow]) -> Chart {
     Chart {
         title,
         svg: svg(title, &inside),
-        summary: format!("{pages} pages were finished and {failed} attempts failed in 24 hours; times are UTC."),
+        summary: format!("Finished pages: {pages}; failed attempts: {failed}. Times are UTC."),
         series: [Series { key: "bar-1", label: "pages" }, Series { key: "bar-2", label: "failed attempts" }],
     }
 }
@@ -154,7 +154,7 @@ mod tests {
             chart.svg
         );
         assert!(chart.svg.contains(r#"<rect class="chart-bar-2" x="41.5" y="10.0" width="213.0" height="30.0"/>"#));
-        assert!(chart.svg.contains("00:00: 8 pages, 2 failures") && chart.summary.starts_with("8 pages"));
+        assert!(chart.svg.contains("00:00, pages: 8, failures: 2") && chart.summary.starts_with("Finished pages: 8;"));
     }
 
     #[test]

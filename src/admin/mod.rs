@@ -27,7 +27,9 @@ use actix_web::web::{self, ServiceConfig};
 
 pub fn configure(config: &mut ServiceConfig) {
     config
-        .service(web::resource("/static/{name:.+}").route(web::get().to(assets::send)))
+        .service(
+            web::resource("/static/{name:.+}").wrap(from_fn(error_page::render)).route(web::get().to(assets::send)),
+        )
         .service(web::resource("/favicon.ico").route(web::get().to(assets::favicon)))
         .service(web::resource("/robots.txt").route(web::get().to(assets::robots)))
         .service(

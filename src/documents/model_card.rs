@@ -74,7 +74,20 @@ impl ModelCard {
 fn first_paragraph(body: &str) -> String {
     let lines = body.lines().skip_while(|line| line.trim().is_empty() || line.starts_with('#'));
     let paragraph: Vec<&str> = lines.take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
-    paragraph.join(" ").replace(['`', '*'], "").chars().take(500).collect()
+    without_links(&paragraph.join(" ").replace(['`', '*'], "")).chars().take(500).collect()
+}
+
+/// `[text](address)` is the text.
+fn without_links(text: &str) -> String {
+    let mut parts = text.split('[');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once("](").and_then(|(name, rest)| Some((name, rest.split_once(')')?.1))) {
+            Some((name, rest)) => plain.extend([name, rest]),
+            None => plain.extend(["[", part]),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -84,9 +97,9 @@ mod tests {
     #[test]
     fn a_card() {
         let text = "---\nlicense: mit\nmodel-index:\n- name: m\n  results:\n  - dataset: {name: Pages, type: pages}\n    metrics:\n    \
-                    - {type: map, name: AP, value: 0.5}\n    - {type: other, value: 12 ms}\n---\n# Title\n\nA *small*\n`model`.\n\nMore.\n";
+                    - {type: map, name: AP, value: 0.5}\n    - {type: other, value: 12 ms}\n---\n# Title\n\nA *small*\n`model`, [not large](../l.md) [x].\n\nMore.\n";
         let card = ModelCard::parse(text);
-        assert_eq!(card.summary, "A small model.");
+        assert_eq!(card.summary, "A small model, not large [x].");
         let figures: Vec<_> = card.figures.iter().map(|f| (f.name.as_str(), f.value.as_str())).collect();
         assert_eq!(figures, [("AP (Pages)", "0.5"), ("other (Pages)", "12 ms")]);
         assert_eq!(ModelCard::parse("---\n: [\n---\n# Only a title").figures, []);
