@@ -17,7 +17,7 @@ use super::page::{self, Page, see_other};
 use super::throttle;
 use crate::accounts::{self, Action};
 use crate::api::State;
-use crate::api::client::{self, Client};
+use crate::api::client::Client;
 use crate::api::requester::Requester;
 use crate::api::session::{self, SignedIn, is_same_origin};
 use crate::documents;
@@ -79,7 +79,7 @@ pub async fn log_in(request: HttpRequest, body: Bytes, state: web::Data<State>) 
     let fields = Fields::parse(&body);
     let (username, password) = (fields.text("username").to_owned(), fields.secret("password").to_owned());
     let next = local(fields.text("next"));
-    throttle::check(&username, client::address(&request, state.settings.limits.trusted_proxies))?;
+    throttle::check(&username, Client::by_address(&request, state.settings.limits.trusted_proxies))?;
     let found = accounts::find_user(&state.pool, &username).await?;
     let (id, hash) = found.map(|user| (user.id, user.password_hash)).unzip();
     let is_right = hashing(move || accounts::verify_password(&password, hash.as_deref())).await?;
@@ -100,7 +100,7 @@ pub async fn log_in(request: HttpRequest, body: Bytes, state: web::Data<State>) 
 }
 
 async fn by_link(request: &HttpRequest, state: &web::Data<State>, token: &str, next: &str) -> Result {
-    throttle::check("", client::address(request, state.settings.limits.trusted_proxies))?;
+    throttle::check("", Client::by_address(request, state.settings.limits.trusted_proxies))?;
     let mut tx = documents::begin(&state.pool).await?;
     let Some(id) = accounts::use_login_link(&mut tx, token).await? else {
         let error = "This link has been used, or is too old. Sign in with the password.";

@@ -9,6 +9,7 @@ use actix_web::body::MessageBody;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Key, SameSite};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::Uri;
 use actix_web::http::header::{HeaderValue, SET_COOKIE};
 use actix_web::middleware::Next;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::v1::problem::Problem;
 use super::{ANSWER, State};
 use crate::accounts::{self, Role, SessionKey};
 use crate::database::in_time;
@@ -115,14 +117,25 @@ pub fn middleware(pool: &PgPool, signing_key: &Key) -> SessionMiddleware<Store> 
         .build()
 }
 
-/// Marks cookies as `Secure` where the proxy in front speaks TLS with the client.
+/// actix-session answers 500, with nothing, where sessions cannot be read or written.
+fn explain(error: actix_web::Error) -> actix_web::Error {
+    let cause = (error.as_error::<InternalError<LoadError>>().map(ToString::to_string))
+        .or_else(|| error.as_error::<InternalError<SaveError>>().map(ToString::to_string))
+        .or_else(|| error.as_error::<InternalError<UpdateError>>().map(ToString::to_string))
+        .or_else(|| error.as_error::<InternalError<anyhow::Error>>().map(ToString::to_string));
+    let Some(cause) = cause else { return error };
+    tracing::warn!(cause, "a session is out of reach");
+    Problem::no_answer().into()
+}
+
+/// Marks cookies as `Secure` where the proxy in front speaks TLS with the client, and explains why there is no session.
 pub async fn secure(
     state: web::Data<State>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let by_tls = is_by_tls(request.request(), state.settings.limits.trusted_proxies);
-    let mut response = next.call(request).await?;
+    let mut response = next.call(request).await.map_err(explain)?;
     if by_tls && let Some(cookie) = response.headers_mut().remove(SET_COOKIE).next() {
         let secure = [cookie.as_bytes(), b"; Secure"].concat();
         response.headers_mut().insert(SET_COOKIE, HeaderValue::from_bytes(&secure).unwrap_or(cookie));

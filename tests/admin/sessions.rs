@@ -149,3 +149,21 @@ async fn a_session_is_as_good_as_a_token_for_the_api() {
 async fn code(response: reqwest::Response) -> String {
     response.json::<Value>().await.unwrap()["code"].as_str().unwrap().to_owned()
 }
+
+#[tokio::test]
+async fn who_is_logged_in_is_told_when_the_database_fails() {
+    let app = TestApp::new().await;
+    let server = app.serve(&[]).await;
+    add_user(&app, "vera", Role::Viewer).await;
+    let vera = Person::logged_in(&server, "vera").await;
+    sqlx::query("alter table sessions rename to lost_sessions").execute(&app.pool).await.unwrap();
+    let failed = vera.request(Method::GET, "/admin/documents/").send().await.unwrap();
+    assert_eq!(
+        (failed.status(), failed.headers()["retry-after"].as_bytes()),
+        (StatusCode::SERVICE_UNAVAILABLE, &b"5"[..])
+    );
+    assert!(failed.text().await.unwrap().contains("Try again later."));
+    sqlx::query("alter table lost_sessions rename to sessions").execute(&app.pool).await.unwrap();
+    assert!(vera.is_known().await);
+    app.finish().await;
+}
