@@ -70,8 +70,6 @@ async fn shown(response: Response) -> String {
     let body = match serde_json::from_str::<Value>(&text) {
         Ok(mut json) if kind.contains("json") => {
             mask_seconds(&mut json);
-            // Dependencies decide whether maps keep their order; clients do not care.
-            json.sort_all_objects();
             serde_json::to_string_pretty(&json).unwrap()
         }
         _ => text,
