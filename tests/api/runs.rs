@@ -70,6 +70,7 @@ async fn results_stay_until_new_ones_are_complete() {
     let runs = "select string_agg(run || ':' || number, ' ' order by run, number) from pages";
     let kept: String = sqlx::query_scalar(runs).fetch_one(&app.pool).await.unwrap();
     assert_eq!(kept, "1:1 1:2 1:3 1:4 4:2 4:3");
+    app.settled().await;
     drop(worker);
     remove_garbage(&app).await;
     let objects = app.storage.list("results/").await.unwrap();
