@@ -279,6 +279,7 @@ create table reaper_looks (
     looked_at timestamp with time zone not null default now(),
     gap_from timestamp with time zone not null default '-infinity'::timestamp with time zone,
     gap_until timestamp with time zone not null default '-infinity'::timestamp with time zone,
+    server_started_at timestamp with time zone,
     constraint reaper_looks_one_check CHECK (one),
     constraint reaper_looks_pkey PRIMARY KEY (one)
 );

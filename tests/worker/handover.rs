@@ -21,7 +21,8 @@ pub async fn assert_whole(app: &TestApp, id: i64) {
     assert_eq!(objects.iter().filter(|k| k.ends_with("overlay.png")).count(), 58);
     let crops = app.count("select count(*) from detections where crop_key is not null").await;
     assert_eq!(objects.iter().filter(|k| k.ends_with("page.png")).count(), 58);
-    assert_eq!(objects.len() as i64, 2 * 58 + crops);
+    assert_eq!(objects.iter().filter(|k| k.ends_with("thumbnail.jpg")).count(), 58);
+    assert_eq!(objects.len() as i64, 3 * 58 + crops);
 }
 
 #[tokio::test]
@@ -239,5 +240,30 @@ async fn jobs_that_nobody_is_at_go_back() {
     assert_eq!(app.count("select count(*) from apalis.jobs where attempts <> 1").await, 0);
     let mut check = app.start(&["check"], &[]);
     assert!(check.exit().await.success(), "{}", check.log());
+    app.finish().await;
+}
+
+/// Whose lock is gone is dead at once, unless it went with the server that held it: then he has time to come back.
+#[tokio::test]
+async fn a_server_started_anew_gives_workers_time() {
+    let app = TestApp::new().await;
+    let reap = "select count(*) from reap_workers('0 s', '1 h')";
+    assert_eq!(app.count(reap).await, 0);
+    let known = "update reaper_looks set server_started_at = pg_postmaster_start_time() - interval '1 min'";
+    for (is_new_server, dead) in [(true, 0), (false, 1)] {
+        let worker = "insert into worker_processes (host, pid, model, workers) values ('h', 1, 'default', '{}')";
+        sqlx::query(worker).execute(&app.pool).await.unwrap();
+        if is_new_server {
+            sqlx::query(known).execute(&app.pool).await.unwrap();
+        }
+        let looks = app.count(reap).await + app.count(reap).await;
+        assert_eq!(looks, dead, "new server: {is_new_server}");
+        sqlx::query("update worker_processes set ended_at = now(), end_reason = 'stopped' where ended_at is null")
+            .execute(&app.pool)
+            .await
+            .unwrap();
+        let old = "update reaper_looks set gap_until = now() - interval '1 min'";
+        sqlx::query(old).execute(&app.pool).await.unwrap();
+    }
     app.finish().await;
 }

@@ -30,7 +30,8 @@ end $$;
 -- Gives jobs back that nobody is at: those of dead processes, whose lock has been gone for `grace`, or that hold it but have said nothing for
 -- `silence` (the machine is gone, or the process is stopped); and those of processes that have ended, or say that they are not at it. One at
 -- a time does this, and waits for no lock; the others return at once. Nobody could say a word while nobody could look, as when the database was
--- away: after such a gap silence begins anew, and whose lock is gone at its end, or was before, has 10 s to come back.
+-- away: after such a gap silence begins anew, and whose lock is gone at its end, or was before, has 10 s to come back. A server that has been
+-- started anew is such a gap, too, however short: all locks are gone, and who was connected to another machine notices only after seconds.
 create or replace function reap_workers(grace interval, silence interval) returns setof integer language plpgsql
 set lock_timeout = '2s' as $$
 declare
@@ -40,11 +41,15 @@ begin
     if not pg_try_advisory_xact_lock(docreader_lock_class(), 0) then
         return;
     end if;
-    update reaper_looks
+    update reaper_looks l
     set looked_at = now(),
-        gap_from = case when looked_at < now() - interval '5 s' then looked_at else gap_from end,
-        gap_until = case when looked_at < now() - interval '5 s' then now() else gap_until end
-    returning * into looks;
+        gap_from = case when gap then l.looked_at else l.gap_from end,
+        gap_until = case when gap then now() else l.gap_until end,
+        server_started_at = pg_postmaster_start_time()
+    from (
+        select looked_at < now() - interval '5 s' or server_started_at <> pg_postmaster_start_time() is true as gap from reaper_looks
+    ) g
+    returning l.* into looks;
     with locks as (
         select l.objid::bigint as id from pg_locks l
         where l.locktype = 'advisory' and l.classid = docreader_lock_class()::oid and l.objsubid = 2 and l.granted
