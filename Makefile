@@ -19,7 +19,8 @@ test: browser
 	@if [ -s $(SKIPPED) ]; then echo "Not tested here:"; sort -u $(SKIPPED); fi
 
 # Circles between files and files that are too long, formatting, the documentation's lines, lints, and whether .sqlx fits
-# the queries and docs/schema.sql the migrations.
+# the queries and docs/schema.sql the migrations. The check builds dependencies as without tests: their own queries would
+# be missed in .sqlx.
 lint: setup
 	scripts/check-house.py
 	scripts/install-sqlx-cli.sh
@@ -27,6 +28,7 @@ lint: setup
 	scripts/check-docs.py
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --test canaries -- -D warnings
+	cargo check --locked
 	scripts/with-postgres.sh cargo sqlx prepare --check
 	scripts/schema.sh --check
 
