@@ -61,13 +61,7 @@ struct Region {
     ordinal: i32,
     label: String,
     percent: String,
-    x: String,
-    y: String,
-    w: String,
-    h: String,
-    label_x: String,
-    label_y: String,
-    label_anchor: &'static str,
+    frame: Frame,
     state: &'static str,
     detail: String,
     /// The same for both regions of a pair.
@@ -170,18 +164,11 @@ fn regions<'a>(
                 }
             }
         };
-        let Frame { x, y, w, h, label_x, label_y, label_anchor } = Frame::new(row, width, font_size(width));
         Region {
             ordinal: row.ordinal,
             label: row.label.clone(),
             percent: percent(row.score),
-            x,
-            y,
-            w,
-            h,
-            label_x,
-            label_y,
-            label_anchor,
+            frame: Frame::new(row, width, font_size(width)),
             state,
             detail,
             pair,

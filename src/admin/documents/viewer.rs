@@ -48,13 +48,7 @@ pub struct Region {
     pub label: String,
     pub score: String,
     pub percent: String,
-    pub x: String,
-    pub y: String,
-    pub w: String,
-    pub h: String,
-    pub label_x: String,
-    pub label_y: String,
-    pub label_anchor: &'static str,
+    pub frame: Frame,
     pub size: String,
     pub crop_url: String,
 }
@@ -89,6 +83,7 @@ pub fn object_url(key: &str) -> String {
 }
 
 /// A region's rectangle and the place of its label, in pixels to a tenth.
+#[derive(Debug)]
 pub struct Frame {
     pub x: String,
     pub y: String,
@@ -246,19 +241,12 @@ fn crop_groups(found: &[FoundRow]) -> Vec<CropGroup> {
 
 impl Region {
     fn new(row: FoundRow, width: i32, font_size: i32) -> Self {
-        let Frame { x, y, w, h, label_x, label_y, label_anchor } = Frame::new(&row, width, font_size);
         Self {
             ordinal: row.ordinal,
             color: color(row.class_id),
             score: format!("{:.4}", row.score),
             percent: percent(row.score),
-            x,
-            y,
-            w,
-            h,
-            label_x,
-            label_y,
-            label_anchor,
+            frame: Frame::new(&row, width, font_size),
             size: format!("{:.0} × {:.0} pt", row.x1_pt - row.x0_pt, row.y1_pt - row.y0_pt),
             crop_url: row.crop_key.as_deref().map(object_url).unwrap_or_default(),
             label: row.label,

@@ -57,9 +57,7 @@ pub async fn create(request: HttpRequest, payload: Payload, state: web::Data<Sta
     let name = FileName::parse(&wanted.file_name).unwrap_or_else(|_| FileName::fallback());
     let (key, upload) = state.reserve_apart(&name).await?;
     let by = Requester::of(&state, &request);
-    let mut db = state.pool.acquire().await?;
-    by.record(&mut db, Action::CreateUpload, None, key.as_str()).await?;
-    drop(db);
+    by.record(&mut *state.pool.acquire().await?, Action::CreateUpload, None, key.as_str()).await?;
     let url = state.storage.presign_put(&key, SECONDS).await?;
     let url_expires_at = OffsetDateTime::now_utc() + time::Duration::seconds(SECONDS.into());
     let (id, expires_at) = (upload.id, upload.expires_at);
