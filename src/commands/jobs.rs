@@ -109,19 +109,25 @@ pub async fn run(command: JobsCommand) -> anyhow::Result<()> {
         JobsCommand::Pause(args) => {
             let mut tx = documents::begin(&args.database.connect().await?).await?;
             let changed = queue::pause(&mut tx, name(args.queue)).await?;
-            audit(&mut tx, Action::PauseQueue, None, name(args.queue)).await?;
-            tx.commit().await?;
+            if changed {
+                audit(&mut tx, Action::PauseQueue, None, name(args.queue)).await?;
+                tx.commit().await?;
+            }
             println!("{} {}", name(args.queue), if changed { "paused" } else { "was paused already" });
         }
         JobsCommand::Resume(args) => {
             let mut tx = documents::begin(&args.database.connect().await?).await?;
             let changed = queue::resume(&mut tx, name(args.queue)).await?;
-            audit(&mut tx, Action::ResumeQueue, None, name(args.queue)).await?;
-            tx.commit().await?;
+            if changed {
+                audit(&mut tx, Action::ResumeQueue, None, name(args.queue)).await?;
+                tx.commit().await?;
+            }
             println!("{} {}", name(args.queue), if changed { "resumed" } else { "was not paused" });
         }
         JobsCommand::Prune(args) => {
-            let removed = queue::prune(&args.database.connect().await?, args.keep.keep()).await?;
+            let pool = args.database.connect().await?;
+            let removed = queue::prune(&pool, args.keep.keep()).await?;
+            audit(&mut *pool.acquire().await?, Action::PruneJobs, None, &format!("{removed} jobs")).await?;
             println!("{removed} jobs removed");
         }
         JobsCommand::Workers(database) => print!("{}", workers(&database.connect().await?).await?),
